@@ -1,0 +1,66 @@
+/* test_metric.c — counted things become Prometheus text, summed over their owners. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/base/metric.h"
+
+#define SAMPLE_METRICS(X)                                                                                      \
+    X(yes, METRIC_COUNTER, "answers_total", "answer=\"yes\"", "Answers given")                                 \
+    X(no, METRIC_COUNTER, "answers_total", "answer=\"no\"", "")                                                \
+    X(open, METRIC_GAUGE, "open", "", "Open now")
+
+struct sample {
+    SAMPLE_METRICS(METRIC_FIELD)
+};
+
+#define SAMPLE_ROW(field, kind, family, labels, help)                                                          \
+    {family, labels, kind, help, offsetof(struct sample, field)},
+static const struct metric_desc rows[] = {SAMPLE_METRICS(SAMPLE_ROW)};
+
+static void test_values_are_summed_and_families_headed_once(void **state) {
+    (void)state;
+    struct sample first = {0}, second = {0};
+    metric_inc(&first.yes);
+    metric_add(&second.yes, 41);
+    metric_inc(&second.no);
+    metric_set(&first.open, 7);
+    metric_dec(&first.open);
+    const void *both[] = {&first, &second};
+    struct buf out = {0};
+    assert_true(metric_render(&out, rows, 3, both, 2));
+    assert_true(buf_append(&out, "", 1));
+    assert_string_equal((const char *)buf_front(&out), "# HELP answers_total Answers given\n"
+                                                       "# TYPE answers_total counter\n"
+                                                       "answers_total{answer=\"yes\"} 42\n"
+                                                       "answers_total{answer=\"no\"} 1\n"
+                                                       "# HELP open Open now\n"
+                                                       "# TYPE open gauge\n"
+                                                       "open 6\n");
+    buf_deinit(&out);
+}
+
+static void test_gauge_split_over_owners_may_pass_below_zero(void **state) {
+    (void)state;
+    struct sample first = {0}, second = {0};
+    metric_dec(&first.open);
+    metric_add(&second.open, 3);
+    const void *both[] = {&first, &second};
+    struct buf out = {0};
+    assert_true(metric_render(&out, &rows[2], 1, both, 2));
+    assert_true(buf_append(&out, "", 1));
+    assert_non_null(strstr((const char *)buf_front(&out), "open 2\n"));
+    buf_deinit(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values_are_summed_and_families_headed_once),
+        cmocka_unit_test(test_gauge_split_over_owners_may_pass_below_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
