@@ -12,7 +12,7 @@ struct list {
 };
 
 /* The struct of `type` whose member `member` is the node `node`. */
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)(void *)(((char *)(node)) - offsetof(type, member)))
 
 static inline void list_init(struct list *head) {
     head->prev = head->next = head;

@@ -1,11 +1,5 @@
 /* test_buf.c — the growable run of bytes keeps what was written, whatever is consumed in between. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/support/test_prelude.h"
 
 #include "server/base/buf.h"
 

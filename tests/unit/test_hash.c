@@ -1,11 +1,5 @@
 /* test_hash.c — hashes depend on every byte and on the seed; the stable one never changes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/support/test_prelude.h"
 
 #include "server/base/hash.h"
 

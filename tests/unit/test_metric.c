@@ -1,11 +1,5 @@
 /* test_metric.c — counted things become Prometheus text, summed over their owners. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/support/test_prelude.h"
 
 #include "server/base/metric.h"
 

@@ -1,11 +1,5 @@
 /* test_status.c — a sentence is written, cut when too long, and optional. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/support/test_prelude.h"
 
 #include "server/base/status.h"
 

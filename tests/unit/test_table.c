@@ -1,0 +1,103 @@
+/* test_table.c — fixed memory, and no eviction that refills a bucket. */
+#include "tests/support/test_prelude.h"
+
+#include "server/core/table.h"
+
+static struct hash128 hash_of(uint64_t n) {
+    return hash_bytes_wide(&n, sizeof n, 42);
+}
+
+static struct bucket_record record_of(int64_t utok) {
+    return (struct bucket_record){.at_us = utok + 1, .n_levels = 1, .levels[0] = {.id = 9, .utok = utok}};
+}
+
+static void test_a_record_comes_back_as_saved(void **state) {
+    (void)state;
+    struct table *table = table_create(1000, 2);
+    struct bucket_record saved = {.at_us = 77, .n_levels = 2, .levels = {{1, 11}, {2, -22}}}, loaded = {0};
+    bool known = true;
+    struct table_slot *slot = table_find(table, hash_of(1), 0, &known);
+    assert_false(known);
+    table_save(table, slot, hash_of(1), &saved, 100);
+    slot = table_find(table, hash_of(1), 0, &known);
+    assert_true(known);
+    table_load(slot, &loaded);
+    assert_memory_equal(&loaded, &saved, sizeof saved);
+    table_destroy(&table);
+    assert_null(table);
+}
+
+static void test_a_full_set_gives_no_place_until_a_bucket_is_full_again(void **state) {
+    (void)state;
+    struct table *table = table_create(1, 1); /* one set */
+    struct bucket_record record = record_of(5);
+    bool known;
+    for (uint64_t i = 0; i < TABLE_WAYS; i++) {
+        struct table_slot *slot = table_find(table, hash_of(i), 10, &known);
+        assert_non_null(slot);
+        table_save(table, slot, hash_of(i), &record, 100 + (int64_t)i);
+    }
+    assert_null(table_find(table, hash_of(99), 99, &known));
+    assert_false(known);
+    assert_non_null(table_find(table, hash_of(3), 99, &known));
+    assert_true(known);
+    struct table_slot *slot = table_find(table, hash_of(99), 100, &known);
+    assert_non_null(slot);
+    assert_false(known);
+    table_save(table, slot, hash_of(99), &record, 500);
+    table_find(table, hash_of(0), 100, &known);
+    assert_false(known); /* the one that was full again made room */
+    table_find(table, hash_of(1), 100, &known);
+    assert_true(known);
+    table_destroy(&table);
+}
+
+static void test_a_known_key_is_kept_even_when_full_again(void **state) {
+    (void)state;
+    struct table *table = table_create(1, 1);
+    struct bucket_record record = record_of(5);
+    bool known;
+    table_save(table, table_find(table, hash_of(1), 0, &known), hash_of(1), &record, 100);
+    table_find(table, hash_of(1), 1000000, &known);
+    assert_true(known);
+    table_destroy(&table);
+}
+
+static void test_many_keys_find_room(void **state) {
+    (void)state;
+    enum { N = 70000 }; /* of 131072 slots */
+    struct table *table = table_create(100000, 1);
+    bool known;
+    int n_without_place = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        struct bucket_record record = record_of((int64_t)i);
+        struct table_slot *slot = table_find(table, hash_of(i), 0, &known);
+        if (slot == NULL) {
+            n_without_place++;
+        } else {
+            table_save(table, slot, hash_of(i), &record, 100);
+        }
+    }
+    assert_in_range(n_without_place, 0, N / 50);
+    int n_right = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        struct bucket_record record = {0};
+        struct table_slot *slot = table_find(table, hash_of(i), 0, &known);
+        if (known) {
+            table_load(slot, &record);
+            n_right += record.levels[0].utok == (int64_t)i;
+        }
+    }
+    assert_int_equal(n_right, N - n_without_place);
+    table_destroy(&table);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_record_comes_back_as_saved),
+        cmocka_unit_test(test_a_full_set_gives_no_place_until_a_bucket_is_full_again),
+        cmocka_unit_test(test_a_known_key_is_kept_even_when_full_again),
+        cmocka_unit_test(test_many_keys_find_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
