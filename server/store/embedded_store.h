@@ -1,0 +1,28 @@
+/* embedded_store.h — a store inside the process: buckets in a table of fixed size, decided at once.
+ *
+ * For a frontend without Redis, and for `sluice simulate`. One thread; never pending. Its clock is the now_us
+ * it is given, which must not go back by design but may. When the table has no room for a new key, the key
+ * shares one overflow bucket of its quota, so that filling the table refills nobody's bucket. */
+#ifndef SLUICE_STORE_EMBEDDED_STORE_H
+#define SLUICE_STORE_EMBEDDED_STORE_H
+
+#include <stdint.h>
+
+#include "server/base/metric.h"
+#include "server/base/status.h"
+#include "server/store/store.h"
+
+#define EMBEDDED_METRICS(X)                                                                                    \
+    X(overflowed, METRIC_COUNTER, "sluice_embedded_overflow_total", "",                                        \
+      "Checks that shared the overflow bucket of their quota because the embedded table was full")
+
+struct embedded_metrics {
+    EMBEDDED_METRICS(METRIC_FIELD)
+};
+
+/* Remembers up to about `max_keys` keys whose quotas have at most `max_limits` limits. `metrics` is borrowed
+ * and must outlive the store. NULL, with a reason in `status`, when memory is short. */
+struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, struct embedded_metrics *metrics,
+                                    struct status *status);
+
+#endif

@@ -1,0 +1,105 @@
+/* test_embedded_store.c — buckets inside the process: separate keys, shared overflow, nothing refilled. */
+#include "tests/support/test_prelude.h"
+
+#include "server/store/embedded_store.h"
+
+static struct quota quota_of(int64_t burst_tokens) {
+    struct quota quota = {.n_limits = 1};
+    quota.limits[0] = (struct bucket_limit){
+        .id = 1, .count = 1, .period_s = 1, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
+    return quota;
+}
+
+static struct bytes text(const char *string) {
+    return (struct bytes){.data = (const uint8_t *)string, .len = strlen(string)};
+}
+
+static bool take(struct store *store, const struct quota *quota, struct bytes key, int64_t now_us, bool peek) {
+    struct store_call call = {
+        .quota = quota, .tenant = text("t"), .resource = text("r"), .key = key, .cost_tokens = 1, .peek = peek};
+    assert_int_equal(store_check(store, &call, now_us), STORE_DONE);
+    assert_int_equal(call.outcome, STORE_OK);
+    return call.verdict.allowed;
+}
+
+static struct store *make(uint64_t max_keys, struct embedded_metrics *metrics) {
+    struct status status;
+    struct store *store = embedded_store_create(max_keys, 1, metrics, &status);
+    assert_non_null(store);
+    assert_true(store_is_ready(store));
+    return store;
+}
+
+static void test_each_key_has_its_own_bucket(void **state) {
+    (void)state;
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct quota quota = quota_of(2);
+    assert_true(take(store, &quota, text("alice"), 1000, false));
+    assert_true(take(store, &quota, text("alice"), 1000, false));
+    assert_false(take(store, &quota, text("alice"), 1000, false));
+    assert_true(take(store, &quota, text("bob"), 1000, false));
+    struct bytes with_nul = {.data = (const uint8_t *)"alice\0x", .len = 7};
+    assert_true(take(store, &quota, with_nul, 1000, false));
+    assert_false(take(store, &quota, text("alice"), 1000 + 999999, false));
+    assert_true(take(store, &quota, text("alice"), 1000 + 1000000, false));
+    store_destroy(&store);
+}
+
+static void test_tenant_resource_and_key_do_not_run_together(void **state) {
+    (void)state;
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct quota quota = quota_of(1);
+    struct store_call first = {
+        .quota = &quota, .tenant = text("ab"), .resource = text("c"), .key = text("d"), .cost_tokens = 1};
+    struct store_call second = {
+        .quota = &quota, .tenant = text("a"), .resource = text("bc"), .key = text("d"), .cost_tokens = 1};
+    store_check(store, &first, 0);
+    store_check(store, &second, 0);
+    assert_true(first.verdict.allowed && second.verdict.allowed);
+    store_destroy(&store);
+}
+
+static void test_peek_takes_nothing(void **state) {
+    (void)state;
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct quota quota = quota_of(1);
+    assert_true(take(store, &quota, text("alice"), 0, true));
+    assert_true(take(store, &quota, text("alice"), 0, true));
+    assert_true(take(store, &quota, text("alice"), 0, false));
+    assert_false(take(store, &quota, text("alice"), 0, true));
+    store_destroy(&store);
+}
+
+static void test_flood_of_keys_shares_a_bucket_and_refills_none(void **state) {
+    (void)state;
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct quota quota = quota_of(1);
+    quota.index = 3;
+    assert_true(take(store, &quota, text("victim"), 0, false));
+    int n_allowed = 0;
+    char key[32];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "attacker-%d", i);
+        n_allowed += take(store, &quota, text(key), 0, false);
+    }
+    /* At most one token for each of the 1024 slots, and one for the bucket that the rest share. */
+    assert_in_range(n_allowed, 900, 1024);
+    assert_in_range(metric_get(&metrics.overflowed), 18000, 20000);
+    assert_false(take(store, &quota, text("victim"), 0, false));
+    assert_true(take(store, &quota, text("later"), 1000000, false));
+    store_destroy(&store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_key_has_its_own_bucket),
+        cmocka_unit_test(test_tenant_resource_and_key_do_not_run_together),
+        cmocka_unit_test(test_peek_takes_nothing),
+        cmocka_unit_test(test_flood_of_keys_shares_a_bucket_and_refills_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
