@@ -1,0 +1,54 @@
+/* service.h — turns frames into checks and decisions into frames: the calls of proto/PROTOCOL.md.
+ *
+ *   on_frame ─ decode ─ judge fields ─ borrow a request ─ limiter_check for each item
+ *                 └ bad: error answer    └ all done: answer now, else when the last item is done
+ *
+ * One worker's thread. */
+#ifndef SLUICE_NET_SERVICE_H
+#define SLUICE_NET_SERVICE_H
+
+#include <stdint.h>
+
+#include "server/base/metric.h"
+#include "server/limit/limiter.h"
+#include "server/net/conn.h"
+
+#define SERVICE_METRICS(X)                                                                                     \
+    X(check_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"check\"", "Requests received, by call") \
+    X(batch_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"check_batch\"", "")                     \
+    X(peek_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"peek\"", "")                             \
+    X(ping_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"ping\"", "")                             \
+    X(unknown_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"unknown\"", "")                       \
+    X(malformed, METRIC_COUNTER, "sluice_malformed_requests_total", "",                                        \
+      "Frames that were no protobuf request, answered with an error")                                          \
+    X(invalid, METRIC_COUNTER, "sluice_invalid_checks_total", "",                                              \
+      "Checks refused because a field is out of its limits")                                                   \
+    X(deadline_exceeded, METRIC_COUNTER, "sluice_deadline_exceeded_total", "",                                 \
+      "Checks not decided inside the deadline of their request")                                               \
+    X(unavailable, METRIC_COUNTER, "sluice_unavailable_total", "", "Checks answered UNAVAILABLE")              \
+    X(orphaned, METRIC_COUNTER, "sluice_orphaned_requests_total", "",                                          \
+      "Requests whose connection closed before the answer, which was dropped")                                 \
+    X(pending, METRIC_GAUGE, "sluice_requests_pending", "", "Requests waiting for the store now")
+
+struct service_metrics {
+    SERVICE_METRICS(METRIC_FIELD)
+};
+
+struct service_options {
+    int64_t request_timeout_us; /* for requests that name none */
+    const char *version;        /* in answers to ping; borrowed */
+};
+
+struct service;
+
+/* Borrows all it is given. NULL when memory is short. */
+struct service *service_create(const struct service_options *options, struct limiter *limiter,
+                               struct service_metrics *metrics);
+/* No request may be pending. */
+void service_destroy(struct service **service);
+
+/* For conn_host: `arg` is the service. */
+void service_on_frame(void *arg, struct conn *conn, const uint8_t *body, size_t n_bytes, int64_t now_us);
+void service_on_closed(void *arg, struct conn *conn);
+
+#endif
