@@ -1,0 +1,91 @@
+/* config.h — the options of sluiced: declared here once, read from flags, variables and a YAML file.
+ *
+ * Flags win over SLUICE_* variables, those over the file, that over the defaults. The list below makes the
+ * struct's fields, the YAML keys (request_timeout), the flags (--request-timeout), the variables
+ * (SLUICE_REQUEST_TIMEOUT), the help text, and what tests/check_docs.sh holds OPTIONS.md against.
+ * Read once at start, by one thread; afterwards many may look. */
+#ifndef SLUICE_CONFIG_H
+#define SLUICE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "server/base/option.h"
+#include "server/base/status.h"
+
+#define CONFIG_MS INT64_C(1000)
+#define CONFIG_MIN (60000 * CONFIG_MS)
+#define CONFIG_KIB INT64_C(1024)
+#define CONFIG_GIB (CONFIG_KIB * CONFIG_KIB * CONFIG_KIB)
+
+/* X(name, TYPE, default, min, max, reloadable, form, sentence); option.h says what each type means. */
+#define CONFIG_OPTIONS(X)                                                                                      \
+    X(listen, ADDRESS, "127.0.0.1:7380", 0, 65535, false, "HOST:PORT",                                         \
+      "Where checks are answered; port 0 takes any free port.")                                                \
+    X(admin_listen, ADDRESS_OR_OFF, "127.0.0.1:7381", 0, 65535, false, "HOST:PORT|off",                        \
+      "Where health and metrics are served over HTTP; off serves none.")                                       \
+    X(workers, INTEGER, "1", 1, 64, false, "N",                                                                \
+      "Threads that answer checks; more than one needs redis_nodes.")                                          \
+    X(quotas, PATH, "", 0, 4095, false, "FILE",                                                                \
+      "The quota file; empty means the demo quotas. In a configuration file it is relative to that file.")     \
+    X(redis_nodes, ADDRESSES, "", 1, 65535, false, "HOST:PORT,...",                                            \
+      "Some nodes of the Redis Cluster, or one plain Redis; empty means the embedded store.")                  \
+    X(request_timeout, DURATION, "20ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                             \
+      "Deadline of a request that names none.")                                                                \
+    X(store_timeout, DURATION, "8ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                                \
+      "How long a check waits for Redis; at most request_timeout.")                                            \
+    X(redis_connect_timeout, DURATION, "500ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
+      "How long a connection to a Redis node may take to be ready.")                                           \
+    X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \
+      "Checks under way at one Redis node; more are refused at once.")                                         \
+    X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
+      "Keys that the embedded store remembers.")                                                               \
+    X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \
+      "Clients connected; more are closed at once.")                                                           \
+    X(max_inflight, INTEGER, "1000", 1, 1000000, false, "N",                                                   \
+      "Checks under way for one connection; at more it is not read.")                                          \
+    X(max_output_bytes, BYTES, "1MiB", 64 * CONFIG_KIB, CONFIG_GIB, false, "BYTES",                            \
+      "Unsent answers of one connection; at more it is not read.")                                             \
+    X(frame_timeout, DURATION, "10s", 10 * CONFIG_MS, 10 * CONFIG_MIN, false, "DURATION",                      \
+      "How long a frame may stay incomplete before its connection is closed.")                                 \
+    X(drain_timeout, DURATION, "5s", CONFIG_MS, 10 * CONFIG_MIN, false, "DURATION",                            \
+      "How long answers under way may take after SIGTERM.")                                                    \
+    X(log_level, CHOICE, "info", 0, 0, false, "error|warn|info|debug",                                         \
+      "The least severe lines that are logged.")                                                               \
+    X(log_format, CHOICE, "text", 0, 0, false, "text|json", "How lines are logged on standard error.")
+
+/* Values of log_level are those of enum log_level in log.h. */
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+
+enum { CONFIG_MAX_WARNINGS = 4, CONFIG_WARNING_BYTES = 128 };
+
+struct config {
+    CONFIG_OPTIONS(OPTION_FIELD)
+    /* Sentences, to be logged once logging is set up. */
+    uint32_t n_warnings;
+    char warnings[CONFIG_MAX_WARNINGS][CONFIG_WARNING_BYTES];
+};
+
+/* What the command line asks for. */
+enum config_action {
+    CONFIG_RUN,
+    CONFIG_CHECK, /* --check: validate everything and exit */
+    CONFIG_HELP,
+    CONFIG_VERSION,
+    CONFIG_DESCRIBE_OPTIONS,
+    CONFIG_DESCRIBE_METRICS,
+};
+
+/* Reads main's arguments and environment (NULL-terminated "NAME=value" texts) and the file that they name. On
+ * false, `status` says which source, field and reason, and nothing is held. On true, `config` holds values for
+ * CONFIG_RUN and CONFIG_CHECK and is all zero for the other actions; config_deinit is right for all. */
+bool config_load(int argc, char *const *argv, char *const *env, struct config *config,
+                 enum config_action *action, struct status *status) __attribute__((warn_unused_result));
+void config_deinit(struct config *config);
+
+void config_print_help(FILE *out);
+/* A line for each option: name, type with range, default, reloadable (yes or no), sentence; tabs between. */
+void config_describe_options(FILE *out);
+
+#endif

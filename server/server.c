@@ -1,0 +1,124 @@
+/* server.c — the frontend as a whole; see server.h. */
+#include "server/server.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/net/listener.h"
+#include "server/quota/registry.h"
+#include "server/stats.h"
+#include "server/worker.h"
+
+struct server {
+    const struct config *config;
+    struct quota_set *quotas;
+    int listen_fd;
+    char address[LISTENER_ADDRESS_BYTES];
+    struct worker **workers;
+    const struct worker_metrics **worker_metrics;
+    size_t n_workers;
+    struct process_metrics metrics;
+};
+
+static struct quota_set *load_quotas(const struct config *config, struct status *status) {
+    if (config->quotas[0] == '\0') {
+        return registry_load_demo(status);
+    }
+    return registry_load_file(config->quotas, status);
+}
+
+static bool create_workers(struct server *server, const char *version, struct status *status) {
+    size_t n = (size_t)server->config->workers;
+    server->workers = calloc(n, sizeof *server->workers);
+    server->worker_metrics = calloc(n, sizeof *server->worker_metrics);
+    if (server->workers == NULL || server->worker_metrics == NULL) {
+        return status_fail(status, "out of memory");
+    }
+    for (; server->n_workers < n; server->n_workers++) {
+        struct worker *worker =
+            worker_create(server->config, server->quotas, server->listen_fd, version, status);
+        if (worker == NULL) {
+            return false;
+        }
+        server->workers[server->n_workers] = worker;
+        server->worker_metrics[server->n_workers] = worker_metrics(worker);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!worker_start(server->workers[i])) {
+            return status_fail(status, "cannot start a thread for worker %zu", i);
+        }
+    }
+    return true;
+}
+
+struct server *server_create(const struct config *config, const char *version, struct status *status) {
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        status_fail(status, "out of memory");
+        return NULL;
+    }
+    server->config = config;
+    server->listen_fd = -1;
+    server->quotas = load_quotas(config, status);
+    if (server->quotas == NULL) {
+        goto fail;
+    }
+    server->listen_fd = listener_open(&config->listen, server->address, status);
+    if (server->listen_fd < 0) {
+        goto fail;
+    }
+    if (!create_workers(server, version, status)) {
+        goto fail;
+    }
+    metric_set(&server->metrics.start_time_s, (uint64_t)(clock_wall_us() / 1000000));
+    metric_set(&server->metrics.workers, server->n_workers);
+    metric_set(&server->metrics.quotas, quota_set_count(server->quotas));
+    return server;
+
+fail:
+    server_destroy(&server);
+    return NULL;
+}
+
+void server_destroy(struct server **handle) {
+    struct server *server = *handle;
+    *handle = NULL;
+    if (server == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < server->n_workers; i++) {
+        worker_drain(server->workers[i]);
+    }
+    for (size_t i = 0; i < server->n_workers; i++) {
+        worker_destroy(&server->workers[i]);
+    }
+    if (server->listen_fd >= 0) {
+        close(server->listen_fd);
+    }
+    if (server->quotas != NULL) {
+        quota_set_release(&server->quotas);
+    }
+    free(server->workers);
+    free(server->worker_metrics);
+    free(server);
+}
+
+const char *server_address(const struct server *server) {
+    return server->address;
+}
+
+bool server_is_ready(const struct server *server) {
+    for (size_t i = 0; i < server->n_workers; i++) {
+        if (!worker_is_ready(server->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool server_render_metrics(struct server *server, struct buf *out) {
+    metric_set(&server->metrics.ready, server_is_ready(server));
+    return stats_render(out, &server->metrics, server->worker_metrics, server->n_workers);
+}

@@ -1,0 +1,31 @@
+/* server.h — the frontend as a whole: one listening socket, the quotas, the workers.
+ *
+ * Lives on the main thread. Order of waking: quotas, socket, workers; the admin endpoint comes last and goes
+ * first (main.c). */
+#ifndef SLUICE_SERVER_SERVER_H
+#define SLUICE_SERVER_SERVER_H
+
+#include <stdbool.h>
+
+#include "server/base/buf.h"
+#include "server/base/status.h"
+#include "server/config.h"
+
+struct server;
+
+/* Loads quotas, opens the socket, starts the workers. `config` is borrowed and must outlive the server. NULL
+ * with a reason on failure; nothing is left behind then. */
+struct server *server_create(const struct config *config, const char *version, struct status *status);
+
+/* Stops accepting, answers what is in flight, waits for the workers' end (at most about drain_timeout), frees
+ * all. Nulls the pointer. */
+void server_destroy(struct server **server);
+
+/* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
+const char *server_address(const struct server *server);
+/* Can every worker's store decide for every key? */
+bool server_is_ready(const struct server *server);
+/* Appends all metrics as Prometheus text. False when memory is short. */
+bool server_render_metrics(struct server *server, struct buf *out) __attribute__((warn_unused_result));
+
+#endif

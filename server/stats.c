@@ -1,0 +1,44 @@
+/* stats.c — every metric of the process in one table; see stats.h. */
+#include "server/stats.h"
+
+#include <string.h>
+
+#define PROCESS_ROW(field, kind, family, labels, help)                                                         \
+    {family, labels, kind, help, offsetof(struct process_metrics, field)},
+static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW)};
+
+#define WORKER_ROW(part, field, kind, family, labels, help)                                                    \
+    {family, labels, kind, help,                                                                               \
+     offsetof(struct worker_metrics, part) + offsetof(struct part##_metrics, field)},
+#define CONN_ROW(...) WORKER_ROW(conn, __VA_ARGS__)
+#define SERVICE_ROW(...) WORKER_ROW(service, __VA_ARGS__)
+#define LIMITER_ROW(...) WORKER_ROW(limiter, __VA_ARGS__)
+#define EMBEDDED_ROW(...) WORKER_ROW(embedded, __VA_ARGS__)
+#define REDIS_ROW(...) WORKER_ROW(redis, __VA_ARGS__)
+static const struct metric_desc worker_rows[] = {CONN_METRICS(CONN_ROW) SERVICE_METRICS(
+    SERVICE_ROW) LIMITER_METRICS(LIMITER_ROW) EMBEDDED_METRICS(EMBEDDED_ROW) REDIS_METRICS(REDIS_ROW)};
+
+enum {
+    N_PROCESS_ROWS = sizeof process_rows / sizeof process_rows[0],
+    N_WORKER_ROWS = sizeof worker_rows / sizeof worker_rows[0],
+};
+
+bool stats_render(struct buf *out, const struct process_metrics *process,
+                  const struct worker_metrics *const *workers, size_t n_workers) {
+    const void *processes[] = {process};
+    return metric_render(out, process_rows, N_PROCESS_ROWS, processes, 1) &&
+           metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)workers, n_workers);
+}
+
+static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || strcmp(rows[i].family, rows[i - 1].family) != 0) {
+            fprintf(out, "%s\t%s\t%s\n", rows[i].family, metric_kind_text(rows[i].kind), rows[i].help);
+        }
+    }
+}
+
+void stats_describe(FILE *out) {
+    describe_rows(out, process_rows, N_PROCESS_ROWS);
+    describe_rows(out, worker_rows, N_WORKER_ROWS);
+}

@@ -1,0 +1,203 @@
+/* worker.c — one thread that serves checks; see worker.h. Who wakes in which order: store, limiter, service,
+ * connections, listener; asleep in the reverse. */
+#include "server/worker.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "server/base/log.h"
+#include "server/limit/limiter.h"
+#include "server/net/conn.h"
+#include "server/net/listener.h"
+#include "server/net/service.h"
+#include "server/store/embedded_store.h"
+#include "server/store/redis_store.h"
+
+static const double tick_s = 0.05;
+/* How long a drained connection may wait for its peer's close once all is answered. */
+static const double linger_s = 0.5;
+
+struct worker {
+    const struct config *config;
+    struct quota_set *quotas;
+    int listen_fd;
+    pthread_t thread;
+    bool has_thread;
+    struct ev_loop *loop;
+    struct store *store;
+    struct limiter *limiter;
+    struct service *service;
+    struct conn_host host;
+    struct listener listener;
+    ev_async drain;
+    ev_timer tick;
+    bool is_draining;
+    ev_tstamp drain_until, linger_until;
+    _Atomic bool is_ready;
+    struct worker_metrics metrics;
+};
+
+static struct store *create_store(struct worker *worker, struct status *status) {
+    const struct config *config = worker->config;
+    if (config->redis_nodes[0] == '\0') {
+        return embedded_store_create((uint64_t)config->embedded_keys, quota_set_max_limits(worker->quotas),
+                                     &worker->metrics.embedded, status);
+    }
+    struct redis_store_options options = {
+        .nodes = config->redis_nodes,
+        .connect_timeout_us = config->redis_connect_timeout_us,
+        .max_inflight_per_node = (uint32_t)config->redis_max_inflight,
+    };
+    return redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
+}
+
+static bool all_is_answered(const struct worker *worker) {
+    return metric_get(&worker->metrics.service.pending) == 0 &&
+           worker->host.n_conns == worker->host.n_lingering;
+}
+
+static bool drain_is_over(struct worker *worker, ev_tstamp now) {
+    if (now >= worker->drain_until) {
+        return true;
+    }
+    if (!all_is_answered(worker)) {
+        worker->linger_until = now + linger_s;
+        return false;
+    }
+    return worker->host.n_conns == 0 || now >= worker->linger_until;
+}
+
+static void worker_on_tick(struct ev_loop *loop, ev_timer *watcher, int events) {
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, tick);
+    atomic_store(&worker->is_ready, store_is_ready(worker->store));
+    if (worker->is_draining && drain_is_over(worker, ev_now(loop))) {
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
+static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, drain);
+    if (worker->is_draining) {
+        return;
+    }
+    worker->is_draining = true;
+    worker->drain_until = ev_now(loop) + (ev_tstamp)worker->config->drain_timeout_us / 1e6;
+    worker->linger_until = ev_now(loop) + linger_s;
+    listener_stop(&worker->listener);
+    conn_host_drain(&worker->host);
+}
+
+static void *worker_main(void *arg) {
+    struct worker *worker = arg;
+    ev_run(worker->loop, 0);
+    return NULL;
+}
+
+static bool create_decision(struct worker *worker, const char *version, struct status *status) {
+    worker->store = create_store(worker, status);
+    if (worker->store == NULL) {
+        return false;
+    }
+    struct limiter_options limiter_options = {.store_timeout_us = worker->config->store_timeout_us};
+    worker->limiter = limiter_create(&limiter_options, worker->quotas, worker->store, &worker->metrics.limiter);
+    if (worker->limiter == NULL) {
+        return status_fail(status, "out of memory");
+    }
+    struct service_options service_options = {
+        .request_timeout_us = worker->config->request_timeout_us,
+        .version = version,
+    };
+    worker->service = service_create(&service_options, worker->limiter, &worker->metrics.service);
+    return worker->service != NULL || status_fail(status, "out of memory");
+}
+
+static void start_watchers(struct worker *worker) {
+    const struct config *config = worker->config;
+    struct conn_options options = {
+        .max_connections = (uint32_t)config->max_connections,
+        .max_inflight = (uint32_t)config->max_inflight,
+        .max_output_bytes = (uint64_t)config->max_output_bytes,
+        .frame_timeout_us = config->frame_timeout_us,
+    };
+    conn_host_init(&worker->host, worker->loop, &options, &worker->metrics.conn, service_on_frame,
+                   service_on_closed, worker->service);
+    listener_start(&worker->listener, &worker->host, worker->listen_fd);
+    ev_async_init(&worker->drain, worker_on_drain);
+    ev_async_start(worker->loop, &worker->drain);
+    ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
+    ev_timer_start(worker->loop, &worker->tick);
+}
+
+struct worker *worker_create(const struct config *config, struct quota_set *quotas, int listen_fd,
+                             const char *version, struct status *status) {
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        status_fail(status, "out of memory");
+        return NULL;
+    }
+    worker->config = config;
+    worker->quotas = quota_set_hold(quotas);
+    worker->listen_fd = listen_fd;
+    worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    if (worker->loop == NULL) {
+        status_fail(status, "cannot make an event loop");
+        worker_destroy(&worker);
+        return NULL;
+    }
+    if (!create_decision(worker, version, status)) {
+        worker_destroy(&worker);
+        return NULL;
+    }
+    start_watchers(worker);
+    return worker;
+}
+
+bool worker_start(struct worker *worker) {
+    worker->has_thread = pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
+    return worker->has_thread;
+}
+
+void worker_drain(struct worker *worker) {
+    ev_async_send(worker->loop, &worker->drain);
+}
+
+static void stop_watchers(struct worker *worker) {
+    listener_stop(&worker->listener);
+    conn_host_deinit(&worker->host);
+    ev_async_stop(worker->loop, &worker->drain);
+    ev_timer_stop(worker->loop, &worker->tick);
+}
+
+void worker_destroy(struct worker **handle) {
+    struct worker *worker = *handle;
+    *handle = NULL;
+    if (worker == NULL) {
+        return;
+    }
+    if (worker->has_thread) {
+        pthread_join(worker->thread, NULL);
+    }
+    if (worker->service != NULL) {
+        stop_watchers(worker);
+    }
+    store_destroy(&worker->store);
+    service_destroy(&worker->service);
+    limiter_destroy(&worker->limiter);
+    if (worker->loop != NULL) {
+        ev_loop_destroy(worker->loop);
+    }
+    quota_set_release(&worker->quotas);
+    free(worker);
+}
+
+bool worker_is_ready(const struct worker *worker) {
+    return atomic_load(&worker->is_ready);
+}
+
+const struct worker_metrics *worker_metrics(const struct worker *worker) {
+    return &worker->metrics;
+}

@@ -1,0 +1,35 @@
+/* worker.h — one thread that owns a loop, its connections and its store, and serves checks.
+ *
+ * Workers share the listening socket, the configuration and the immutable quota set, nothing else. Made and
+ * destroyed by the server's thread; in between it lives on its own. */
+#ifndef SLUICE_SERVER_WORKER_H
+#define SLUICE_SERVER_WORKER_H
+
+#include <stdbool.h>
+
+#include "server/base/status.h"
+#include "server/config.h"
+#include "server/core/quota.h"
+#include "server/stats.h"
+
+struct worker;
+
+/* Prepares everything that can fail; nothing runs yet. `listen_fd`, `config` and `version` are borrowed and
+ * must outlive the worker; `quotas` is held. NULL with a reason on failure. */
+struct worker *worker_create(const struct config *config, struct quota_set *quotas, int listen_fd,
+                             const char *version, struct status *status);
+
+/* Starts the thread. False when the system gives none. */
+bool worker_start(struct worker *worker) __attribute__((warn_unused_result));
+
+/* From any thread: stop accepting, answer what has been read, then end. */
+void worker_drain(struct worker *worker);
+
+/* Waits for the thread's end (if it was started) and frees all. Nulls the pointer. */
+void worker_destroy(struct worker **worker);
+
+/* From any thread. */
+bool worker_is_ready(const struct worker *worker);
+const struct worker_metrics *worker_metrics(const struct worker *worker);
+
+#endif

@@ -1,0 +1,17 @@
+#!/bin/sh
+# run_all.sh — every test, in the order in which a failure says most. $1: the plain build, $2: the sanitized one.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+plain=$1
+sanitized=$2
+export SLUICE_PLAIN_BUILD="$plain" SLUICE_BUILD="$sanitized"
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+
+tests/run_tests.sh \
+    "tests/check_layers.sh" \
+    "tests/check_headers.sh $sanitized" \
+    "tests/check_docs.sh $sanitized/sluiced" \
+    "tests/check_install.sh $plain" \
+    "$sanitized"/tests/unit/test_*[!.]? \
+    "$sanitized"/tests/property/test_*[!.]? \
+    "$sanitized"/tests/system/test_*[!.]?
