@@ -50,7 +50,7 @@ static struct bytes config_bytes_of(const char *text) {
 struct config_flag {
     const struct option_spec *spec; /* NULL: one of the commands */
     enum config_command command;
-    const char *value; /* NULL for a command that takes none */
+    const char *value; /* "" for a command that takes none */
 };
 
 /* '-' for '_' and the reverse, so that "--request-timeout" finds request_timeout and "--request_timeout" does
@@ -86,7 +86,6 @@ static bool config_fail_unknown_flag(struct bytes flag_name, const char *name, s
 /* Finds what "--name" means. False, with the reason, when nothing. */
 static bool config_find_flag(struct bytes flag_name, struct config_flag *flag, struct status *status) {
     char name[CONFIG_NAME_BYTES] = "";
-    *flag = (struct config_flag){0};
     if (config_swap_dashes(flag_name, name)) {
         flag->spec = options_find(config_specs, CONFIG_N_SPECS, config_bytes_of(name));
     }
@@ -106,6 +105,7 @@ static bool config_find_flag(struct bytes flag_name, struct config_flag *flag, s
 static bool config_take_flag(int argc, char *const *argv, int *i, struct config_flag *flag,
                              struct status *status) {
     const char *text = argv[(*i)++];
+    *flag = (struct config_flag){.value = ""};
     if (strncmp(text, "--", 2) != 0 || text[2] == '\0') {
         return status_fail(status, "'%s' is not an option; see --help",
                            units_show_text(config_bytes_of(text)).text);

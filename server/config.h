@@ -38,11 +38,11 @@
     X(redis_connect_timeout, DURATION, "500ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
       "How long a connection to a Redis node may take to be ready.")                                           \
     X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \
-      "Checks under way at one Redis node; more are refused at once.")                                         \
+      "Checks that one worker has under way at one Redis node; more are refused at once.")                     \
     X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
       "Keys that the embedded store remembers.")                                                               \
     X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \
-      "Clients connected; more are closed at once.")                                                           \
+      "Clients connected to one worker; more are closed at once.")                                             \
     X(max_inflight, INTEGER, "1000", 1, 1000000, false, "N",                                                   \
       "Checks under way for one connection; at more it is not read.")                                          \
     X(max_output_bytes, BYTES, "1MiB", 64 * CONFIG_KIB, CONFIG_GIB, false, "BYTES",                            \

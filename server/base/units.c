@@ -15,7 +15,7 @@ struct units_suffix {
 struct units_kind {
     const char *what; /* completes "'10x' is not ..." */
     const char *hint; /* for a suffix that begins with `hint_on` (0: any) and is none of ours; NULL: none */
-    char hint_on;
+    uint8_t hint_on;
     size_t n_suffixes;
     struct units_suffix suffixes[6];
 };
@@ -111,7 +111,7 @@ static struct units_shown units_show(int64_t value, const struct units_kind *kin
 
 static bool units_read_within(struct bytes text, const struct units_kind *kind, int64_t min, int64_t max,
                               int64_t *value, struct status *status) {
-    int64_t number, factor;
+    int64_t number = 0, factor = 1;
     if (!units_read(text, kind, &number, &factor, status)) {
         return false;
     }
@@ -144,7 +144,7 @@ bool units_read_duration(struct bytes text, int64_t min_us, int64_t max_us, int6
 }
 
 bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status) {
-    int64_t number, factor;
+    int64_t number = 0, factor = 1;
     if (!units_read(text, &units_rate, &number, &factor, status)) {
         return false;
     }

@@ -45,6 +45,10 @@ static struct bytes yaml_bytes(const struct yaml_file *file, uint32_t start, uin
     return (struct bytes){.data = len > 0 ? buf_front(&file->texts) + start : NULL, .len = len};
 }
 
+static bool yaml_bytes_are(struct bytes bytes, const char *word) {
+    return bytes.len == strlen(word) && (bytes.len == 0 || memcmp(bytes.data, word, bytes.len) == 0);
+}
+
 /* ---- the tree, read ---- */
 
 struct yaml_node yaml_file_root(const struct yaml_file *file) {
@@ -166,8 +170,7 @@ bool yaml_node_fields(struct yaml_node node, const struct yaml_field *fields, si
          value = yaml_node_next(value)) {
         struct bytes key = yaml_node_key(value);
         size_t i = 0;
-        while (i < n_fields &&
-               (strlen(fields[i].name) != key.len || memcmp(fields[i].name, key.data, key.len) != 0)) {
+        while (i < n_fields && !yaml_bytes_are(key, fields[i].name)) {
             i++;
         }
         if (i == n_fields) {

@@ -2,8 +2,8 @@
  *
  * The subset that a configuration needs: one UTF-8 document of maps, lists and texts. Anchors, aliases, tags,
  * duplicate keys, keys that are not text, more than YAML_FILE_MAX_DEPTH levels and more than
- * YAML_FILE_MAX_BYTES are refused. Numbers stay texts; units.h reads them. Memory is bounded by a small
- * multiple of the file's size. A tree does not change once it is read; one thread, or many that only look. */
+ * YAML_FILE_MAX_BYTES are refused. Numbers stay texts; units.h reads them. A tree takes at most about
+ * twenty times the file's size. It does not change once it is read; one thread, or many that only look. */
 #ifndef SLUICE_BASE_YAML_FILE_H
 #define SLUICE_BASE_YAML_FILE_H
 

@@ -1,0 +1,60 @@
+#!/bin/sh
+# check_docs.sh — every option and metric has one true row in its page, and no row is without. $1: sluiced.
+#
+# A row is a line of a table whose first cell is a name in backticks. Its cells must be, in order, the columns
+# that `sluiced --describe` prints; backticks count for nothing, and "" in a cell stands for an empty text.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+sluiced=${1:-build/sluiced}
+bad=0
+
+# check_page KIND PAGE
+check_page() {
+    if ! described=$("$sluiced" --describe "$1") || [ -z "$described" ]; then
+        echo "check_docs.sh: $sluiced --describe $1 failed" >&2
+        exit 2
+    fi
+    if [ ! -r "$2" ]; then
+        echo "$2: there is no such page"
+        bad=1
+        return
+    fi
+    printf '%s\n' "$described" | awk -F '\t' -v page="$2" '
+        function complain(where, text) { printf "%s%s: %s\n", page, where, text; bad = 1 }
+        FILENAME != page {
+            names[++n_names] = $1
+            described[$1] = $0
+            n_columns[$1] = NF
+            next
+        }
+        /^\| *`[a-z_]+` *\|/ {
+            n_cells = split($0, cells, "|") - 2
+            row = ""
+            for (i = 2; i < n_cells + 2; i++) {
+                gsub(/`|^ +| +$/, "", cells[i])
+                gsub(/^ +| +$/, "", cells[i])
+                row = row (i > 2 ? "\t" : "") (cells[i] == "\"\"" ? "" : cells[i])
+            }
+            name = cells[2]
+            if (!(name in described)) complain(":" FNR, name ": the program knows no such thing")
+            else if (name in seen) complain(":" FNR, name ": a second row; the first is in line " seen[name])
+            else if (row != described[name]) {
+                complain(":" FNR, name ": the row differs from the program")
+                split(row, ours, "\t")
+                split(described[name], theirs, "\t")
+                for (i = 1; i <= n_columns[name] || i <= n_cells; i++)
+                    if (ours[i] != theirs[i])
+                        printf "    page: %s\n    program: %s\n", ours[i], theirs[i]
+            }
+            seen[name] = FNR
+        }
+        END {
+            for (i = 1; i <= n_names; i++)
+                if (!(names[i] in seen)) complain("", names[i] ": there is no row for it")
+            exit bad
+        }' - "$2" || bad=1
+}
+
+check_page options server/OPTIONS.md
+check_page metrics admin/METRICS.md
+exit $bad
