@@ -1,0 +1,177 @@
+/* cmd_check.c — `sluice check`: one check, or several and their sum. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "client/cmd/commands.h"
+#include "client/cmd/report.h"
+#include "client/cmd/show.h"
+#include "client/cmd/target.h"
+#include "client/sluice.h"
+#include "proto/wire.h"
+#include "server/base/clock.h"
+#include "server/core/bucket.h"
+
+enum { COUNT_MAX = 1000000000 };
+
+struct check_options {
+    struct options_list servers;
+    int64_t timeout_us, cost, count;
+    bool is_peek, is_json;
+};
+
+static const struct check_options defaults = {.timeout_us = TARGET_TIMEOUT_DEFAULT_US, .cost = 1, .count = 1};
+
+#define OPTION(member) offsetof(struct check_options, member)
+static const struct option_spec options_table[] = {
+    {"cost", "N", OPTION_COUNT, OPTION(cost), 1, WIRE_COST_MAX, "tokens the check takes"},
+    {"count", "N", OPTION_COUNT, OPTION(count), 1, COUNT_MAX,
+     "ask so many times, one after another, and sum up"},
+    {"peek", NULL, OPTION_FLAG, OPTION(is_peek), 0, 0, "look without taking"},
+    {"server", "HOST:PORT", OPTION_LIST, OPTION(servers), 0, 0, TARGET_SERVER_HELP},
+    {"timeout", "DURATION", OPTION_DURATION_US, OPTION(timeout_us), 1000, TARGET_TIMEOUT_MAX_US,
+     "for each check, such as 250ms"},
+    {"json", NULL, OPTION_FLAG, OPTION(is_json), 0, 0, "print one JSON object"},
+};
+
+struct check_counts {
+    int64_t n_allowed, n_denied, n_failed;
+};
+
+/* A wait that no clock will see the end of: the cost is above the burst. */
+static bool is_never(uint64_t us) {
+    return us >= (uint64_t)BUCKET_MAX_EXACT;
+}
+
+static void print_decision(const struct sluice_decision *decision) {
+    printf("%s", decision->allowed ? "ALLOW" : "DENY");
+    if (!decision->matched) {
+        printf("  no quota matches\n");
+        return;
+    }
+    printf("  remaining %" PRIu64 "/%" PRIu64, decision->remaining, decision->limit);
+    if (!decision->allowed && is_never(decision->retry_after_us)) {
+        printf("  never granted: the cost is above the burst");
+    } else if (!decision->allowed) {
+        printf("  retry after %s", show_duration(decision->retry_after_us).text);
+    } else if (decision->wait_us > 0) {
+        printf("  wait %s", show_duration(decision->wait_us).text);
+    }
+    printf("  reset %s  source %s\n", show_duration(decision->reset_after_us).text,
+           sluice_source_text(decision->source));
+}
+
+static bool print_decision_json(const struct sluice_decision *decision) {
+    return report_print_json(
+        stdout, json_pack("{s:s, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "decision",
+                          decision->allowed ? "allow" : "deny", "matched", decision->matched, "source",
+                          sluice_source_text(decision->source), "limit_name",
+                          report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit,
+                          "remaining", (json_int_t)decision->remaining, "retry_after_us",
+                          (json_int_t)decision->retry_after_us, "reset_after_us",
+                          (json_int_t)decision->reset_after_us, "wait_us", (json_int_t)decision->wait_us));
+}
+
+static void print_failure(const struct sluice_decision *decision) {
+    fprintf(stderr, "sluice check: %s: %s%s\n", sluice_status_text(decision->status), decision->message,
+            target_advice(decision->status, decision->message));
+}
+
+static bool print_sum(const struct check_options *options, const struct check_counts *sum, int64_t took_us) {
+    if (options->is_json) {
+        return report_print_json(stdout,
+                                 json_pack("{s:I, s:I, s:I, s:I}", "allowed", (json_int_t)sum->n_allowed,
+                                           "denied", (json_int_t)sum->n_denied, "errors",
+                                           (json_int_t)sum->n_failed, "took_us", (json_int_t)took_us));
+    }
+    printf("allowed %" PRId64 "  denied %" PRId64 "  errors %" PRId64 "  took %s\n", sum->n_allowed,
+           sum->n_denied, sum->n_failed, show_duration((uint64_t)took_us).text);
+    return true;
+}
+
+static void ask(struct sluice_client *client, bool is_peek, const struct sluice_check *check,
+                struct sluice_decision *decision) {
+    if (is_peek) {
+        sluice_peek(client, check, decision);
+    } else {
+        sluice_check(client, check, decision);
+    }
+}
+
+/* Returns the exit code, as check_many does. */
+static int check_one(struct sluice_client *client, const struct check_options *options,
+                     const struct sluice_check *check) {
+    struct sluice_decision decision;
+    ask(client, options->is_peek, check, &decision);
+    if (decision.status != SLUICE_OK) {
+        print_failure(&decision);
+        return EXIT_ERROR;
+    }
+    if (!options->is_json) {
+        print_decision(&decision);
+    } else if (!print_decision_json(&decision)) {
+        fputs("sluice check: out of memory\n", stderr);
+        return EXIT_ERROR;
+    }
+    return decision.allowed ? EXIT_ALLOWED : EXIT_DENIED;
+}
+
+/* Of the failures only the first is told; they tend to be alike. */
+static int check_many(struct sluice_client *client, const struct check_options *options,
+                      const struct sluice_check *check) {
+    struct check_counts sum = {0, 0, 0};
+    struct sluice_decision decision;
+    int64_t began_at_us = clock_mono_us();
+    for (int64_t i = 0; i < options->count; i++) {
+        ask(client, options->is_peek, check, &decision);
+        if (decision.status == SLUICE_OK) {
+            *(decision.allowed ? &sum.n_allowed : &sum.n_denied) += 1;
+        } else if (sum.n_failed++ == 0) {
+            print_failure(&decision);
+        }
+    }
+    if (!print_sum(options, &sum, clock_mono_us() - began_at_us)) {
+        fputs("sluice check: out of memory\n", stderr);
+        return EXIT_ERROR;
+    }
+    return sum.n_failed > 0 ? EXIT_ERROR : sum.n_denied > 0 ? EXIT_DENIED : EXIT_ALLOWED;
+}
+
+static int run(const void *options_read, char *const *arguments) {
+    const struct check_options *options = options_read;
+    struct status status = {""};
+    struct target target;
+    struct sluice_client *client = NULL;
+    int code = EXIT_ERROR;
+    if (target_init(&target, &options->servers, getenv("SLUICE_SERVER"), options->timeout_us, &status)) {
+        client = sluice_open(&target.options, status.text, sizeof status.text);
+        target_deinit(&target);
+    }
+    if (client == NULL) {
+        fprintf(stderr, "sluice check: %s\n", status.text);
+        return code;
+    }
+    struct sluice_check check = sluice_check_of(arguments[0], arguments[1], arguments[2]);
+    check.cost = (uint64_t)options->cost;
+    code = (options->count > 1 ? check_many : check_one)(client, options, &check);
+    sluice_close(&client);
+    return code;
+}
+
+const struct command cmd_check = {
+    .name = "check",
+    .summary = "Ask whether KEY may use RESOURCE of TENANT now",
+    .arguments = "TENANT RESOURCE KEY",
+    .min_arguments = 3,
+    .max_arguments = 3,
+    .options = options_table,
+    .n_options = sizeof options_table / sizeof options_table[0],
+    .defaults = &defaults,
+    .options_bytes = sizeof defaults,
+    .notes = "Exit code: 0 allowed, 1 denied, 2 error; with --count 0 when all were allowed, 1 when any was "
+             "denied,\n"
+             "2 when any failed. Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n\n"
+             "  sluice check demo hello alice\n"
+             "  sluice check demo hello alice --count 20 --json\n",
+    .run = run,
+};
