@@ -12,7 +12,7 @@ WERROR ?=
 V ?=
 
 ifneq ($(SANITIZER),)
-BUILD := $(BUILD)/$(SANITIZER)
+override BUILD := $(BUILD)/$(SANITIZER)
 endif
 ifndef MAKELEVEL
 MAKEFLAGS += --jobs=$(shell nproc)
@@ -57,7 +57,7 @@ SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
 EXAMPLES := $(BUILD)/example_sync $(BUILD)/example_async
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(EXAMPLES)
-LIBRARIES := $(BUILD)/libsluice.a $(BUILD)/libsluice.so $(BUILD)/sluice.pc
+LIBRARIES := $(BUILD)/libsluice.a $(BUILD)/libsluice.so
 
 .PHONY: all run test test-build tests deps deps-lint bench install lint format check-layers check-docs clean help
 .DEFAULT_GOAL := all
@@ -171,10 +171,6 @@ $(BUILD)/libsluice.so: $(LIBSLUICE_OBJ)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.$(SOVERSION) $^ -o $@ \
 		-lev -lprotobuf-c
 
-$(BUILD)/sluice.pc: client/sluice.pc.in Makefile
-	$(Q)mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' $< > $@
-
 install: all ## install programs, library, header and pkg-config file below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/sluiced $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin
@@ -183,7 +179,8 @@ install: all ## install programs, library, header and pkg-config file below DEST
 	install -m 755 $(BUILD)/libsluice.so $(DESTDIR)$(PREFIX)/lib/libsluice.so.$(VERSION)
 	ln -sf libsluice.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libsluice.so.$(SOVERSION)
 	ln -sf libsluice.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsluice.so
-	install -m 644 $(BUILD)/sluice.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' client/sluice.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/sluice.pc
 
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -22,7 +22,7 @@ echo '  LINT     clang-tidy'
 checks='-*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-macro-parentheses,-bugprone-assignment-in-if-condition,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
 # shellcheck disable=SC2086
 printf '%s\n' $sources | grep -v '^tests/' |
-    xargs -P 2 -n 8 clang-tidy --quiet --warnings-as-errors='*' --checks="$checks" -- $flags 2>/dev/null || bad=1
+    xargs -P 2 -n 1 clang-tidy --quiet --warnings-as-errors='*' --checks="$checks" -- $flags 2>/dev/null || bad=1
 
 echo '  LINT     shellcheck'
 git ls-files -co --exclude-standard '*.sh' .ci/run | xargs shellcheck || bad=1

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # run_tests.sh — runs the tests named as arguments, each a command line, and sums up what they say.
 #
-# One line for each; of a failed one the end of its output as well. Unit and property tests run two at a time,
-# all others alone, since they measure time. A cmocka program counts with its tests, anything else as one test.
+# One line for each; of a failed one cmocka's complaints and the end of its output as well. Unit and property
+# tests run two at a time, all others alone, since they measure time. A cmocka program counts with its tests,
+# anything else as one test.
 #   TEST_LIMIT_S  time limit of each (default: 120)
 set -uo pipefail
 
@@ -47,8 +48,14 @@ report() {
         return
     fi
     (($2 != 124 && $2 != 137)) || seconds+=" (the limit is $LIMIT_S s)"
-    echo "FAIL $1  $seconds, exit code $2; the end of its output:"
-    tail -n "$TAIL_LINES" "$3" | sed 's/^/     /'
+    echo "FAIL $1  $seconds, exit code $2; its output:"
+    {
+        if (($(wc -l <"$3") > TAIL_LINES)); then
+            head -n "-$TAIL_LINES" "$3" | grep -a -e '^ERROR' -e '^\[  ERROR' -e '^\[   LINE' -e '^\[  FAILED'
+            echo ...
+        fi
+        tail -n "$TAIL_LINES" "$3"
+    } | sed 's/^/     /'
 }
 
 # start COMMAND

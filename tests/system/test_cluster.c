@@ -1,0 +1,292 @@
+/* test_cluster.c — two frontends decide by buckets in a real Redis Cluster, whatever happens to the cluster. */
+#include "tests/system/cluster.h"
+#include "tests/system/raw_client.h"
+
+#include <signal.h>
+
+static const char quotas[] =
+    "tenants:\n"
+    "  t:\n"
+    "    five: { limits: [ { name: per_key, rate: 1/h, burst: 5 } ] }\n"
+    "    queue: { limits: [ { name: queue, algorithm: leaky_bucket, rate: 1/min, burst: 5 } ] }\n"
+    "    many: { limits: [ { rate: 1/h, burst: 1000000 } ] }\n";
+
+static const char noscript[] = "sluice_redis_error_replies_total{code=\"NOSCRIPT\"}";
+static const char moved[] = "sluice_redis_error_replies_total{code=\"MOVED\"}";
+static const char ask[] = "sluice_redis_error_replies_total{code=\"ASK\"}";
+
+enum { N_FRONTENDS = 2 };
+
+struct world {
+    struct harness *harness;
+    struct cluster cluster;
+    struct frontend frontends[N_FRONTENDS];
+    struct raw_client *raw[N_FRONTENDS]; /* a connection to each, new for each test */
+};
+
+static int open_world(void **state) {
+    struct world *world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    *state = world;
+    world->harness = harness_open();
+    cluster_start(world->harness, &world->cluster);
+    char path[HARNESS_PATH_BYTES];
+    harness_write(world->harness, "quotas.yaml", quotas, path);
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        FRONTEND_START(world->harness, &world->frontends[i], "--quotas", path, "--redis-nodes",
+                       world->cluster.nodes, "--workers", i == 0 ? "1" : "2");
+        frontend_await_status(&world->frontends[i], "/readyz", 200);
+    }
+    return 0;
+}
+
+static int close_world(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        frontend_stop(&world->frontends[i]);
+    }
+    harness_close(&world->harness);
+    free(world);
+    return 0;
+}
+
+static int connect_clients(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        world->raw[i] = raw_open(&world->frontends[i]);
+    }
+    return 0;
+}
+
+static int disconnect_clients(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        raw_close(&world->raw[i]);
+    }
+    return 0;
+}
+
+static uint64_t sum_of(const struct world *world, const char *series) {
+    return frontend_metric(&world->frontends[0], series) + frontend_metric(&world->frontends[1], series);
+}
+
+static void test_token_bucket_is_shared_by_frontends(void **state) {
+    struct world *world = *state;
+    struct wire_check check = raw_check_of("t", "five", "shared");
+    for (uint64_t i = 0; i < 5; i++) {
+        const struct wire_decision *decision = raw_decide(world->raw[i % 2], check);
+        assert_int_equal(decision->verdict, WIRE_ALLOW);
+        assert_int_equal(decision->source, WIRE_SOURCE_STORE);
+        assert_int_equal(decision->remaining, 4 - i);
+    }
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        const struct wire_decision *denial = raw_decide(world->raw[i], check);
+        assert_int_equal(denial->verdict, WIRE_DENY);
+        assert_in_range(denial->retry_after_us, 3000000000ULL, 3600000000ULL);
+    }
+}
+
+static void test_leaky_bucket_is_shared_by_frontends(void **state) {
+    struct world *world = *state;
+    struct wire_check check = raw_check_of("t", "queue", "shared");
+    const uint64_t slack_us = 30000000; /* what may drain meanwhile, on a slow machine */
+    for (uint64_t i = 0; i < 5; i++) {
+        const struct wire_decision *decision = raw_decide(world->raw[i % 2], check);
+        assert_int_equal(decision->verdict, WIRE_ALLOW);
+        uint64_t wait_us = i * 60000000;
+        assert_in_range(decision->wait_us, wait_us > slack_us ? wait_us - slack_us : 0, wait_us);
+    }
+    assert_int_equal(raw_decide(world->raw[1], check)->verdict, WIRE_DENY);
+}
+
+static void test_keys_are_spread_over_all_masters(void **state) {
+    struct world *world = *state;
+    assert_int_equal(raw_pipeline(world->raw[0], "t", "five", 10000, 1000), 1000 * 5);
+    for (size_t i = 0; i < CLUSTER_MASTERS; i++) {
+        assert_true(cluster_info(&world->cluster, world->cluster.ports[i], "keyspace", "db0:keys=") >= 200);
+    }
+}
+
+static void test_denial_writes_nothing(void **state) {
+    struct world *world = *state;
+    const struct cluster *cluster = &world->cluster;
+    uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/five/denied"));
+    struct wire_check check = raw_check_of("t", "five", "denied");
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(raw_decide(world->raw[0], check)->verdict, WIRE_ALLOW);
+    }
+    uint64_t n_sets = cluster_info(cluster, port, "commandstats", "cmdstat_set:calls=");
+    uint64_t n_evals = cluster_info(cluster, port, "commandstats", "cmdstat_evalsha:calls=");
+    uint64_t n_changes = cluster_info(cluster, port, "persistence", "rdb_changes_since_last_save:");
+    assert_true(n_sets >= 5);
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(raw_decide(world->raw[i % 2], check)->verdict, WIRE_DENY);
+    }
+    assert_int_equal(cluster_info(cluster, port, "commandstats", "cmdstat_set:calls="), n_sets);
+    assert_int_equal(cluster_info(cluster, port, "commandstats", "cmdstat_evalsha:calls="), n_evals + 100);
+    assert_int_equal(cluster_info(cluster, port, "persistence", "rdb_changes_since_last_save:"), n_changes);
+}
+
+static void test_flushed_scripts_are_sent_again(void **state) {
+    struct world *world = *state;
+    struct wire_check check = raw_check_of("t", "five", "flushed");
+    assert_int_equal(raw_decide(world->raw[0], check)->remaining, 4);
+    uint64_t before = sum_of(world, noscript);
+    for (size_t i = 0; i < CLUSTER_NODES; i++) {
+        struct run run;
+        CLUSTER_COMMAND(&world->cluster, &run, world->cluster.ports[i], "script", "flush");
+    }
+    assert_int_equal(raw_decide(world->raw[1], check)->remaining, 3);
+    assert_int_equal(raw_decide(world->raw[0], check)->remaining, 2);
+    assert_true(sum_of(world, noscript) > before);
+    assert_int_equal(raw_pipeline(world->raw[0], "t", "many", 1000, 100), 1000);
+}
+
+static void send_setslot(const struct cluster *cluster, uint16_t port, unsigned slot, const char *state,
+                         const char *node_id) {
+    char slot_text[16];
+    struct run run;
+    snprintf(slot_text, sizeof slot_text, "%u", slot);
+    CLUSTER_COMMAND(cluster, &run, port, "cluster", "setslot", slot_text, state, node_id);
+}
+
+static void read_id(const struct cluster *cluster, uint16_t port, char id[48]) {
+    struct run run;
+    CLUSTER_COMMAND(cluster, &run, port, "cluster", "myid");
+    assert_int_equal(sscanf(run.out, "%47s", id), 1);
+}
+
+static void test_moving_slot_keeps_its_counts(void **state) {
+    struct world *world = *state;
+    const struct cluster *cluster = &world->cluster;
+    static const char redis_key[] = "s:t/many/moving";
+    struct wire_check check = raw_check_of("t", "many", "moving");
+    unsigned slot = cluster_slot_of(cluster, redis_key);
+    uint16_t from = cluster_master_of_slot(cluster, slot);
+    uint16_t to = cluster->ports[0] != from ? cluster->ports[0] : cluster->ports[1];
+    char from_id[48], to_id[48], to_port[16];
+    read_id(cluster, from, from_id);
+    read_id(cluster, to, to_id);
+    snprintf(to_port, sizeof to_port, "%u", to);
+    uint64_t n_asks = sum_of(world, ask), n_moves = sum_of(world, moved);
+
+    uint64_t left = 1000000;
+    assert_int_equal(raw_decide(world->raw[0], check)->remaining, --left);
+    send_setslot(cluster, to, slot, "importing", from_id);
+    send_setslot(cluster, from, slot, "migrating", to_id);
+    assert_int_equal(raw_decide(world->raw[1], check)->remaining, --left);
+    assert_int_equal(sum_of(world, ask), n_asks);
+
+    struct run run;
+    CLUSTER_COMMAND(cluster, &run, from, "migrate", "127.0.0.1", to_port, redis_key, "0", "5000");
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(raw_decide(world->raw[i % 2], check)->remaining, --left);
+    }
+    assert_int_equal(sum_of(world, ask), n_asks + 10);
+    assert_int_equal(sum_of(world, moved), n_moves);
+
+    for (size_t i = 0; i < CLUSTER_MASTERS; i++) {
+        send_setslot(cluster, cluster->ports[i], slot, "node", to_id);
+    }
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(raw_decide(world->raw[i % 2], check)->remaining, --left);
+    }
+    assert_int_equal(sum_of(world, ask), n_asks + 10);
+    assert_int_equal(sum_of(world, moved), n_moves + N_FRONTENDS); /* each learns it once */
+}
+
+/* The master of the key hangs for less than Redis needs to notice. */
+static void test_hanging_master_does_not_hang_the_answer(void **state) {
+    struct world *world = *state;
+    const struct cluster *cluster = &world->cluster;
+    uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/hanging"));
+    struct raw_client *raw = world->raw[0];
+    cluster_signal(cluster, port, SIGSTOP);
+    raw_check_request(raw, 1, raw_check_of("t", "many", "hanging"));
+    raw->request.timeout_ms = 200;
+    int64_t started_at_us = harness_now_us();
+    raw_send(raw, &raw->request);
+    const struct wire_response *response = raw_receive(raw);
+    int64_t took_us = harness_now_us() - started_at_us;
+    cluster_signal(cluster, port, SIGCONT);
+    assert_int_equal(response->status, WIRE_DEADLINE_EXCEEDED);
+    assert_in_range(took_us, 190000, 1500000);
+    frontend_await_status(&world->frontends[0], "/readyz", 200);
+    raw_decide(raw, raw_check_of("t", "many", "hanging"));
+}
+
+static void await_new_master(const struct cluster *cluster, uint16_t port) {
+    int64_t deadline_us = harness_now_us() + 15000000;
+    while (!cluster_is_master(cluster, port)) {
+        assert_true(harness_now_us() < deadline_us);
+        harness_sleep_ms(50);
+    }
+}
+
+static void test_checks_go_on_after_a_failover(void **state) {
+    enum { N_BEFORE = 20, N_DURING = 100, N_AFTER = 50 };
+    struct world *world = *state;
+    const struct cluster *cluster = &world->cluster;
+    struct wire_check check = raw_check_of("t", "many", "failover");
+    uint16_t master = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/failover"));
+    uint16_t replica = cluster_replica_of(cluster, master);
+    for (size_t i = 0; i < N_BEFORE; i++) {
+        raw_decide(world->raw[i % 2], check);
+    }
+    struct run run;
+    CLUSTER_COMMAND(cluster, &run, replica, "cluster", "failover");
+    uint64_t n_ok = 0;
+    for (size_t i = 0; i < N_DURING; i++) { /* each is answered, if not always decided */
+        n_ok += raw_check(world->raw[i % 2], i, check)->status == WIRE_OK;
+        harness_sleep_ms(5);
+    }
+    await_new_master(cluster, replica);
+    uint64_t left = 0;
+    for (size_t i = 0; i < N_AFTER; i++) {
+        left = raw_decide(world->raw[i % 2], check)->remaining;
+    }
+    assert_in_range(left, 1000000 - N_BEFORE - N_DURING - N_AFTER, 1000000 - N_BEFORE - n_ok - N_AFTER);
+}
+
+/* The last test: it loses all buckets. */
+static void test_without_redis_checks_are_answered_and_frontend_recovers(void **state) {
+    struct world *world = *state;
+    const struct frontend *frontend = &world->frontends[0];
+    struct wire_check check = raw_check_of("t", "five", "gone");
+    cluster_signal_all(&world->cluster, SIGKILL);
+    for (uint64_t i = 0; i < 20; i++) {
+        raw_check_request(world->raw[0], i, check);
+        world->raw[0]->request.timeout_ms = 1000;
+        int64_t started_at_us = harness_now_us();
+        raw_send(world->raw[0], &world->raw[0]->request);
+        assert_string_equal(wire_status_text(raw_receive(world->raw[0])->status), "UNAVAILABLE");
+        assert_in_range(harness_now_us() - started_at_us, 0, 1500000);
+    }
+    assert_int_equal(frontend_get_status(frontend, "/livez"), 200);
+    assert_int_equal(frontend_metric(frontend, "sluice_unavailable_total"), 20);
+    raw_ping(world->raw[0], 1);
+
+    cluster_restart(&world->cluster);
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        frontend_await_status(&world->frontends[i], "/readyz", 200);
+    }
+    assert_int_equal(raw_decide(world->raw[0], check)->remaining, 4);
+    assert_int_equal(raw_decide(world->raw[1], check)->remaining, 3);
+}
+
+#define CLUSTER_TEST(test) cmocka_unit_test_setup_teardown(test, connect_clients, disconnect_clients)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
+        CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
+        CLUSTER_TEST(test_keys_are_spread_over_all_masters),
+        CLUSTER_TEST(test_denial_writes_nothing),
+        CLUSTER_TEST(test_flushed_scripts_are_sent_again),
+        CLUSTER_TEST(test_moving_slot_keeps_its_counts),
+        CLUSTER_TEST(test_hanging_master_does_not_hang_the_answer),
+        CLUSTER_TEST(test_checks_go_on_after_a_failover),
+        CLUSTER_TEST(test_without_redis_checks_are_answered_and_frontend_recovers),
+    };
+    return cmocka_run_group_tests(tests, open_world, close_world);
+}
