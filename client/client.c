@@ -1,0 +1,532 @@
+/* client.c — the calls of a client: checked, routed, answered, timed out; see sluice.h.
+ *
+ *   accept ─ judge ─ encode ─┬ a frontend is connected ──> SENT, in flight there ─ answer ─> done
+ *                            ├ one may soon be ──────────> WAITING ─ connected ─> SENT
+ *                            └ no ───────────────────────> REFUSED ─ next turn of the loop ─> done
+ *
+ * Each call has a timer: the end of its patience, or, for a refused one, the next turn. `done` runs only from
+ * the event loop (and sluice_close), so never inside the function that accepts. A call that was sent is never
+ * sent again: it may have been counted. Connections are client_conn.c's affair. */
+#include "client/client.h"
+
+#include <ev.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client_call.h"
+#include "client/client_conn.h"
+#include "client/client_decision.h"
+#include "proto/frame.h"
+#include "proto/wire.h"
+#include "server/base/list.h"
+
+#ifndef SLUICE_VERSION
+#define SLUICE_VERSION "unknown"
+#endif
+
+enum {
+    CLIENT_MAGIC = 0x534c4349,
+    CLIENT_SERVERS_MAX = 64,
+    CLIENT_IN_FLIGHT_MAX = 65536, /* calls; half of what the table holds, the rest tells of refusals */
+    CLIENT_UNSENT_MAX_BYTES = 4 * 1024 * 1024, /* of one connection, or of the calls that wait for one */
+};
+
+struct client_server {
+    struct client_conn conn;
+    struct list in_flight; /* calls sent and not answered, oldest first */
+};
+
+struct sluice_client {
+    uint32_t magic;
+    bool owns_loop, is_closing;
+    uint32_t timeout_ms;
+    struct ev_loop *loop;
+    struct client_server *servers;
+    size_t n_servers, next_server; /* whose turn it is */
+    struct client_calls calls;
+    struct list waiting, refused;
+    size_t waiting_bytes;
+    /* Scratch. The first two serve accepting, which a callback may do; the others answering, never nested. */
+    struct wire_request request;
+    uint8_t frame[FRAME_MAX_BYTES];
+    struct wire_codec *codec;
+    struct wire_response response;
+    struct sluice_decision decisions[SLUICE_BATCH_MAX];
+};
+
+/* Writes a sentence and returns the status it goes with. */
+__attribute__((format(printf, 4, 5))) static enum sluice_status
+problem(enum sluice_status status, char *message, size_t cap, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, cap, format, args);
+    va_end(args);
+    return status;
+}
+
+/* ---- ending calls ---- */
+
+/* The call waits no longer. */
+static void drop_frame(struct client_call *call) {
+    call->client->waiting_bytes -= call->frame_bytes;
+    call->frame_bytes = 0;
+    free(call->frame);
+    call->frame = NULL;
+}
+
+/* Gives the call back and tells its owner; client->decisions hold the answer. */
+static void deliver(struct client_call *call, enum sluice_status status, const char *message) {
+    struct sluice_client *client = call->client;
+    sluice_done_fn done = call->done;
+    void *arg = call->arg;
+    size_t n_decisions = call->n_decisions;
+    ev_timer_stop(client->loop, &call->timer);
+    drop_frame(call);
+    client_calls_return(&client->calls, &call);
+    done(arg, status, message, client->decisions, n_decisions);
+}
+
+/* `message` is not the call's own, which is freed first. */
+static void fail_call(struct client_call *call, enum sluice_status status, const char *message) {
+    for (size_t i = 0; i < call->n_decisions; i++) {
+        client_decision_fail(&call->client->decisions[i], status, message);
+    }
+    deliver(call, status, message);
+}
+
+/* Ends the calls that are in the list now; those that the callbacks add stay. */
+static void fail_all(struct list *calls, enum sluice_status status, const char *message) {
+    struct list ended, *node;
+    list_init(&ended);
+    list_append_all(&ended, calls);
+    while ((node = list_pop_front(&ended)) != NULL) {
+        fail_call(list_entry(node, struct client_call, node), status, message);
+    }
+}
+
+static void on_call_timer(struct ev_loop *loop, ev_timer *watcher, int revents) {
+    struct client_call *call = list_entry(watcher, struct client_call, timer);
+    char message[SLUICE_MESSAGE_BYTES];
+    enum sluice_status status = SLUICE_DEADLINE_EXCEEDED;
+    (void)loop;
+    (void)revents;
+    if (call->magic != CLIENT_CALL_MAGIC) {
+        abort();
+    }
+    uint32_t timeout_ms = call->client->timeout_ms;
+    switch (call->state) {
+    case CLIENT_CALL_REFUSED:
+        status = problem(call->status, message, sizeof message, "%s", call->message);
+        break;
+    case CLIENT_CALL_WAITING:
+        problem(status, message, sizeof message, "not connected to a frontend within %u ms; nothing was sent",
+                timeout_ms);
+        break;
+    case CLIENT_CALL_SENT:
+        problem(status, message, sizeof message,
+                "no answer from %s within %u ms; the check may have been counted",
+                call->server->conn.endpoint.name, timeout_ms);
+        break;
+    case CLIENT_CALL_FREE:
+        return;
+    }
+    fail_call(call, status, message);
+}
+
+/* ---- answers ---- */
+
+static const char *on_frame(struct sluice_client *client, struct client_server *server,
+                            const struct frame *frame) {
+    struct wire_response *response = &client->response;
+    if (wire_decode_response(client->codec, frame->body, frame->body_bytes, response) != WIRE_DECODED) {
+        return "an answer that cannot be decoded";
+    }
+    struct client_call *call = client_calls_find(&client->calls, response->id);
+    if (call == NULL || call->server != server) {
+        return NULL; /* the call has timed out */
+    }
+    if (!client_decision_fits(response, call->kind, call->n_decisions)) {
+        return "an answer that does not fit its request";
+    }
+    if (response->status != WIRE_OK) {
+        char message[SLUICE_MESSAGE_BYTES];
+        client_decision_copy_text(message, sizeof message, response->message);
+        fail_call(call, (enum sluice_status)response->status, message);
+        return NULL;
+    }
+    for (size_t i = 0; i < response->n_items; i++) {
+        client_decision_read(&client->decisions[i], &response->items[i]);
+    }
+    bool is_single = response->call == WIRE_CALL_CHECK;
+    deliver(call, is_single ? client->decisions[0].status : SLUICE_OK,
+            is_single ? client->decisions[0].message : "");
+    return NULL;
+}
+
+/* ---- routing ---- */
+
+/* Sends the frame, unless memory is short. */
+static bool send_call(struct client_call *call, struct client_server *server, const uint8_t *frame, size_t n) {
+    if (!client_conn_send(&server->conn, frame, n)) {
+        return false;
+    }
+    call->state = CLIENT_CALL_SENT;
+    call->server = server;
+    list_push_back(&server->in_flight, &call->node);
+    return true;
+}
+
+/* Keeps a copy of the frame until there is a connection, unless memory is short. */
+static bool hold_call(struct sluice_client *client, struct client_call *call, size_t n) {
+    call->frame = malloc(n);
+    if (call->frame == NULL) {
+        return false;
+    }
+    memcpy(call->frame, client->frame, n);
+    call->frame_bytes = n;
+    client->waiting_bytes += n;
+    call->state = CLIENT_CALL_WAITING;
+    list_push_back(&client->waiting, &call->node);
+    return true;
+}
+
+/* The connected frontend whose turn it is, passing over those with too much unsent; NULL when there is none. */
+static struct client_server *pick_server(struct sluice_client *client, bool *is_any_up) {
+    *is_any_up = false;
+    for (size_t i = 0; i < client->n_servers; i++) {
+        size_t turn = (client->next_server + i) % client->n_servers;
+        struct client_server *server = &client->servers[turn];
+        if (server->conn.state != CLIENT_CONN_UP) {
+            continue;
+        }
+        *is_any_up = true;
+        if (buf_len(&server->conn.out) <= CLIENT_UNSENT_MAX_BYTES) {
+            client->next_server = (turn + 1) % client->n_servers;
+            return server;
+        }
+    }
+    return NULL;
+}
+
+static bool is_any_hopeful(const struct sluice_client *client) {
+    for (size_t i = 0; i < client->n_servers; i++) {
+        if (client_conn_is_hopeful(&client->servers[i].conn)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum sluice_status unreachable(const struct sluice_client *client, char *message, size_t cap) {
+    const char *reason = client->servers[0].conn.reason;
+    if (client->n_servers == 1) {
+        return problem(SLUICE_UNAVAILABLE, message, cap, "%s", reason);
+    }
+    return problem(SLUICE_UNAVAILABLE, message, cap, "none of %zu frontends can be reached; %s",
+                   client->n_servers, reason);
+}
+
+/* Sends the first `n` bytes of client->frame or holds them; else says why not. */
+static enum sluice_status route(struct sluice_client *client, struct client_call *call, size_t n, char *message,
+                                size_t cap) {
+    bool is_any_up, has_memory;
+    struct client_server *server = pick_server(client, &is_any_up);
+    for (size_t i = 0; i < client->n_servers; i++) {
+        client_conn_start(&client->servers[i].conn);
+    }
+    if (server != NULL) {
+        has_memory = send_call(call, server, client->frame, n);
+    } else if (!is_any_up && !is_any_hopeful(client)) {
+        return unreachable(client, message, cap);
+    } else if (is_any_up || client->waiting_bytes > CLIENT_UNSENT_MAX_BYTES) {
+        return problem(SLUICE_RESOURCE_EXHAUSTED, message, cap, "more than %d bytes are waiting to be sent",
+                       CLIENT_UNSENT_MAX_BYTES);
+    } else {
+        has_memory = hold_call(client, call, n);
+    }
+    return has_memory ? SLUICE_OK : problem(SLUICE_RESOURCE_EXHAUSTED, message, cap, "out of memory");
+}
+
+static void send_waiting(struct sluice_client *client, struct client_server *server) {
+    struct list *node;
+    while ((node = list_pop_front(&client->waiting)) != NULL) {
+        struct client_call *call = list_entry(node, struct client_call, node);
+        if (!send_call(call, server, call->frame, call->frame_bytes)) {
+            fail_call(call, SLUICE_RESOURCE_EXHAUSTED, "out of memory");
+            continue;
+        }
+        drop_frame(call);
+    }
+}
+
+static void on_server_closed(struct sluice_client *client, struct client_server *server) {
+    const struct client_conn *conn = &server->conn;
+    char message[CLIENT_CONN_REASON_BYTES + 64];
+    if (conn->fault == CLIENT_CONN_BROKEN) {
+        snprintf(message, sizeof message, "%s; the check may have been counted", conn->reason);
+        fail_all(&server->in_flight, SLUICE_INTERNAL, message);
+    } else {
+        snprintf(message, sizeof message, "connection to %s lost; the check may have been counted",
+                 conn->endpoint.name);
+        fail_all(&server->in_flight, SLUICE_UNAVAILABLE, message);
+    }
+    if (!list_is_empty(&client->waiting) && !is_any_hopeful(client)) { /* none is up while calls wait */
+        enum sluice_status status = unreachable(client, message, sizeof message);
+        fail_all(&client->waiting, status, message);
+    }
+}
+
+static const char *on_conn_event(void *owner, struct client_conn *conn, enum client_conn_event event,
+                                 const struct frame *frame) {
+    struct sluice_client *client = owner;
+    struct client_server *server = list_entry(conn, struct client_server, conn);
+    if (client->magic != CLIENT_MAGIC) {
+        abort();
+    }
+    switch (event) {
+    case CLIENT_CONN_OPENED:
+        send_waiting(client, server);
+        break;
+    case CLIENT_CONN_FRAME:
+        return on_frame(client, server, frame);
+    case CLIENT_CONN_CLOSED:
+        on_server_closed(client, server);
+        break;
+    }
+    return NULL;
+}
+
+/* ---- accepting calls ---- */
+
+static struct wire_bytes wire_bytes_of(const void *data, size_t len) {
+    return (struct wire_bytes){.data = data, .len = len};
+}
+
+static void fill_request(struct wire_request *request, const struct client_call *call,
+                         const struct sluice_check *checks) {
+    request->id = call->id;
+    request->timeout_ms = call->client->timeout_ms;
+    request->traceparent = request->payload = (struct wire_bytes){0};
+    request->call = call->kind;
+    request->n_checks = call->n_decisions;
+    for (size_t i = 0; i < request->n_checks; i++) {
+        request->checks[i] = (struct wire_check){
+            .tenant = wire_bytes_of(checks[i].tenant, checks[i].tenant_len),
+            .resource = wire_bytes_of(checks[i].resource, checks[i].resource_len),
+            .key = wire_bytes_of(checks[i].key, checks[i].key_len),
+            .cost = checks[i].cost > 0 ? checks[i].cost : 1,
+        };
+    }
+}
+
+/* Encodes the request and sends or holds it; else says why not. A bad check of a batch is not judged here: the
+ * frontend gives it a status of its own and decides the others. */
+static enum sluice_status submit(struct sluice_client *client, struct client_call *call,
+                                 const struct sluice_check *checks, char *message, size_t cap) {
+    struct wire_request *request = &client->request;
+    if (client->calls.n_borrowed > CLIENT_IN_FLIGHT_MAX) {
+        return problem(SLUICE_RESOURCE_EXHAUSTED, message, cap, "more than %d calls are in flight",
+                       CLIENT_IN_FLIGHT_MAX);
+    }
+    fill_request(request, call, checks);
+    if (request->n_checks == 1 && call->kind != WIRE_CALL_CHECK_BATCH &&
+        wire_check_problem(&request->checks[0], message, cap) != WIRE_OK) {
+        return SLUICE_INVALID_ARGUMENT;
+    }
+    size_t n = wire_encode_request(request, client->frame, sizeof client->frame);
+    if (n == 0) {
+        return problem(SLUICE_INVALID_ARGUMENT, message, cap, "checks: together more than %d bytes",
+                       FRAME_BODY_MAX_BYTES);
+    }
+    return route(client, call, n, message, cap);
+}
+
+static bool refuse_call(struct sluice_client *client, struct client_call *call, enum sluice_status status,
+                        const char *message) {
+    call->message = strdup(message);
+    if (call->message == NULL) {
+        return false;
+    }
+    call->state = CLIENT_CALL_REFUSED;
+    call->status = status;
+    list_push_back(&client->refused, &call->node);
+    return true;
+}
+
+static bool accept_call(struct sluice_client *client, enum wire_call kind, const struct sluice_check *checks,
+                        size_t n_checks, sluice_done_fn done, void *arg) {
+    char message[SLUICE_MESSAGE_BYTES];
+    struct client_call *call = client->is_closing ? NULL : client_calls_borrow(&client->calls);
+    if (call == NULL) {
+        return false;
+    }
+    call->client = client;
+    call->kind = kind;
+    call->n_decisions = n_checks;
+    call->done = done;
+    call->arg = arg;
+    enum sluice_status status = submit(client, call, checks, message, sizeof message);
+    if (status != SLUICE_OK && !refuse_call(client, call, status, message)) {
+        client_calls_return(&client->calls, &call);
+        return false;
+    }
+    /* An answer that has arrived wins over the timeout: sockets come first in a turn. */
+    ev_init(&call->timer, on_call_timer);
+    ev_set_priority(&call->timer, EV_MINPRI);
+    ev_now_update(client->loop);
+    ev_timer_set(&call->timer, status == SLUICE_OK ? client->timeout_ms / 1e3 : 0., 0.);
+    ev_timer_start(client->loop, &call->timer);
+    return true;
+}
+
+bool sluice_check_async(struct sluice_client *client, const struct sluice_check *check, sluice_done_fn done,
+                        void *arg) {
+    return accept_call(client, WIRE_CALL_CHECK, check, 1, done, arg);
+}
+
+bool sluice_peek_async(struct sluice_client *client, const struct sluice_check *check, sluice_done_fn done,
+                       void *arg) {
+    return accept_call(client, WIRE_CALL_PEEK, check, 1, done, arg);
+}
+
+bool sluice_check_batch_async(struct sluice_client *client, const struct sluice_check *checks, size_t n_checks,
+                              sluice_done_fn done, void *arg) {
+    return n_checks >= 1 && n_checks <= SLUICE_BATCH_MAX &&
+           accept_call(client, WIRE_CALL_CHECK_BATCH, checks, n_checks, done, arg);
+}
+
+bool sluice_ping_async(struct sluice_client *client, sluice_done_fn done, void *arg) {
+    return accept_call(client, WIRE_CALL_PING, NULL, 0, done, arg);
+}
+
+/* ---- opening and closing ---- */
+
+static bool are_options_valid(const struct sluice_options *options, char *message, size_t cap) {
+    if (options->timeout_ms > WIRE_TIMEOUT_MAX_MS) {
+        snprintf(message, cap, "timeout_ms: %u, at most %d", options->timeout_ms, WIRE_TIMEOUT_MAX_MS);
+        return false;
+    }
+    if (options->servers != NULL && (options->n_servers < 1 || options->n_servers > CLIENT_SERVERS_MAX)) {
+        snprintf(message, cap, "servers: %zu given, 1 to %d are needed", options->n_servers,
+                 CLIENT_SERVERS_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* Frees a client without calls; also one that is half made. */
+static void destroy(struct sluice_client **client_p) {
+    struct sluice_client *client = *client_p;
+    *client_p = NULL;
+    for (size_t i = 0; i < client->n_servers; i++) {
+        client_conn_deinit(&client->servers[i].conn);
+    }
+    free(client->servers);
+    client_calls_deinit(&client->calls);
+    wire_codec_destroy(&client->codec);
+    client->magic = 0;
+    free(client);
+}
+
+static bool add_servers(struct sluice_client *client, const char *const *servers, size_t n_servers,
+                        char *message, size_t cap) {
+    client->servers = calloc(n_servers, sizeof *client->servers);
+    client->codec = wire_codec_create();
+    if (client->servers == NULL || client->codec == NULL) {
+        snprintf(message, cap, "out of memory");
+        return false;
+    }
+    for (; client->n_servers < n_servers; client->n_servers++) {
+        struct client_server *server = &client->servers[client->n_servers];
+        list_init(&server->in_flight);
+        if (!client_conn_init(&server->conn, client->loop, servers[client->n_servers], on_conn_event, client,
+                              message, cap)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const struct sluice_options *options,
+                                    char *message, size_t cap) {
+    static const char *const default_servers[] = {SLUICE_DEFAULT_SERVER};
+    static const struct sluice_options default_options;
+    options = options != NULL ? options : &default_options;
+    if (!are_options_valid(options, message, cap)) {
+        return NULL;
+    }
+    struct sluice_client *client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        snprintf(message, cap, "out of memory");
+        return NULL;
+    }
+    client->magic = CLIENT_MAGIC;
+    client->loop = loop;
+    client->owns_loop = owns_loop;
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SLUICE_DEFAULT_TIMEOUT_MS;
+    client_calls_init(&client->calls);
+    list_init(&client->waiting);
+    list_init(&client->refused);
+    bool is_default = options->servers == NULL;
+    if (!add_servers(client, is_default ? default_servers : options->servers,
+                     is_default ? 1 : options->n_servers, message, cap)) {
+        destroy(&client);
+    }
+    return client;
+}
+
+struct sluice_client *sluice_attach(struct ev_loop *loop, const struct sluice_options *options, char *message,
+                                    size_t cap) {
+    return client_create(loop, false, options, message, message != NULL ? cap : 0);
+}
+
+void sluice_close(struct sluice_client **client_p) {
+    struct sluice_client *client = *client_p;
+    if (client == NULL) {
+        return;
+    }
+    struct ev_loop *own_loop = client_own_loop(client);
+    client->is_closing = true;
+    for (size_t i = 0; i < client->n_servers; i++) {
+        fail_all(&client->servers[i].in_flight, SLUICE_CANCELLED,
+                 "the client was closed; the check may have been counted");
+    }
+    fail_all(&client->waiting, SLUICE_CANCELLED, "the client was closed; nothing was sent");
+    fail_all(&client->refused, SLUICE_CANCELLED, "the client was closed; nothing was sent");
+    destroy(client_p);
+    if (own_loop != NULL) {
+        ev_loop_destroy(own_loop);
+    }
+}
+
+struct ev_loop *client_own_loop(const struct sluice_client *client) {
+    return client->owns_loop ? client->loop : NULL;
+}
+
+/* ---- words ---- */
+
+struct sluice_check sluice_check_of(const char *tenant, const char *resource, const char *key) {
+    return (struct sluice_check){
+        .tenant = tenant,
+        .tenant_len = strlen(tenant),
+        .resource = resource,
+        .resource_len = strlen(resource),
+        .key = key,
+        .key_len = strlen(key),
+        .cost = 1,
+    };
+}
+
+const char *sluice_status_text(enum sluice_status status) {
+    return wire_status_text((enum wire_status)status);
+}
+
+const char *sluice_source_text(enum sluice_source source) {
+    return wire_source_text((enum wire_source)source);
+}
+
+const char *sluice_version(void) {
+    return SLUICE_VERSION;
+}

@@ -1,0 +1,51 @@
+/* client_decision.c — turns a frontend's answer into the decisions that callers see; see client_decision.h. */
+#include "client/client_decision.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SAME_STATUS(name, number) _Static_assert((int)SLUICE_##name == (int)WIRE_##name, #name);
+WIRE_STATUSES(SAME_STATUS)
+#define SAME_SOURCE(name, text) _Static_assert((int)SLUICE_SOURCE_##name == (int)WIRE_SOURCE_##name, #name);
+WIRE_SOURCES(SAME_SOURCE)
+_Static_assert((int)SLUICE_BATCH_MAX == (int)WIRE_BATCH_MAX, "the same largest batch");
+
+void client_decision_copy_text(char *to, size_t cap, struct wire_bytes text) {
+    size_t n = text.len < cap - 1 ? text.len : cap - 1;
+    if (n > 0) {
+        memcpy(to, text.data, n);
+    }
+    to[n] = '\0';
+}
+
+bool client_decision_fits(const struct wire_response *response, enum wire_call kind, size_t n_checks) {
+    enum wire_call result = kind == WIRE_CALL_PEEK ? WIRE_CALL_CHECK : kind;
+    return response->status != WIRE_OK || (response->call == result && response->n_items == n_checks);
+}
+
+void client_decision_fail(struct sluice_decision *decision, enum sluice_status status, const char *message) {
+    *decision = (struct sluice_decision){.status = status};
+    snprintf(decision->message, sizeof decision->message, "%s", message);
+}
+
+void client_decision_read(struct sluice_decision *decision, const struct wire_item *item) {
+    const struct wire_decision *from = &item->decision;
+    if (item->status == WIRE_OK && from->verdict == WIRE_VERDICT_UNSPECIFIED) {
+        client_decision_fail(decision, SLUICE_INTERNAL, "the frontend answered without a verdict");
+        return;
+    }
+    *decision = (struct sluice_decision){.status = (enum sluice_status)item->status};
+    if (item->status != WIRE_OK) {
+        client_decision_copy_text(decision->message, sizeof decision->message, item->message);
+        return;
+    }
+    decision->allowed = from->verdict == WIRE_ALLOW;
+    decision->matched = from->matched;
+    decision->source = (enum sluice_source)from->source;
+    client_decision_copy_text(decision->limit_name, sizeof decision->limit_name, from->limit_name);
+    decision->limit = from->limit;
+    decision->remaining = from->remaining;
+    decision->retry_after_us = from->retry_after_us;
+    decision->reset_after_us = from->reset_after_us;
+    decision->wait_us = from->wait_us;
+}

@@ -1,0 +1,132 @@
+/* client_sync.c — blocking calls: a client with a loop of its own, run until the call is done; see sluice.h.
+ *
+ * There is no second implementation: a blocking call is the async one and a callback that keeps the answer. */
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "client/client_decision.h"
+
+enum { SYNC_MAGIC = 0x53594e43 };
+
+/* Where the answer goes. */
+struct sync_wait {
+    uint32_t magic;
+    bool is_done;
+    enum sluice_status status;
+    char message[SLUICE_MESSAGE_BYTES];
+    struct sluice_decision *decisions;
+};
+
+struct sluice_client *sluice_open(const struct sluice_options *options, char *message, size_t cap) {
+    cap = message != NULL ? cap : 0;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    if (loop == NULL) {
+        snprintf(message, cap, "cannot make an event loop");
+        return NULL;
+    }
+    struct sluice_client *client = client_create(loop, true, options, message, cap);
+    if (client == NULL) {
+        ev_loop_destroy(loop);
+    }
+    return client;
+}
+
+static void on_done(void *arg, enum sluice_status status, const char *message,
+                    const struct sluice_decision *decisions, size_t n_decisions) {
+    struct sync_wait *wait = arg;
+    if (wait->magic != SYNC_MAGIC) {
+        abort();
+    }
+    wait->is_done = true;
+    wait->status = status;
+    snprintf(wait->message, sizeof wait->message, "%s", message);
+    if (n_decisions > 0) {
+        memcpy(wait->decisions, decisions, n_decisions * sizeof *decisions);
+    }
+}
+
+/* Sees what happened since the last call (a connection that ended, a pause that is over) before the next one is
+ * routed. False when this client is not for blocking use. */
+static bool begin(struct sluice_client *client, struct sync_wait *wait, struct sluice_decision *decisions) {
+    *wait = (struct sync_wait){.magic = SYNC_MAGIC, .decisions = decisions};
+    struct ev_loop *loop = client_own_loop(client);
+    if (loop == NULL) {
+        return false;
+    }
+    ev_now_update(loop);
+    ev_run(loop, EVRUN_NOWAIT);
+    return true;
+}
+
+/* Waits for the answer of an accepted call. Returns its status. */
+static enum sluice_status finish(struct sluice_client *client, struct sync_wait *wait) {
+    while (!wait->is_done) {
+        ev_run(client_own_loop(client), EVRUN_ONCE);
+    }
+    return wait->status;
+}
+
+/* Gives every decision the reason why the call was not accepted. */
+static enum sluice_status refuse(const struct sluice_client *client, struct sluice_decision *decisions,
+                                 size_t n_decisions) {
+    enum sluice_status status = SLUICE_INVALID_ARGUMENT;
+    char message[SLUICE_MESSAGE_BYTES] = "this client is attached to a loop: only the async calls may be used";
+    if (client_own_loop(client) != NULL && (n_decisions < 1 || n_decisions > SLUICE_BATCH_MAX)) {
+        snprintf(message, sizeof message, "checks: %zu given, a batch has 1 to %d", n_decisions,
+                 SLUICE_BATCH_MAX);
+    } else if (client_own_loop(client) != NULL) {
+        status = SLUICE_RESOURCE_EXHAUSTED;
+        snprintf(message, sizeof message, "out of memory");
+    }
+    for (size_t i = 0; i < n_decisions; i++) {
+        client_decision_fail(&decisions[i], status, message);
+    }
+    return status;
+}
+
+enum sluice_status sluice_check(struct sluice_client *client, const struct sluice_check *check,
+                                struct sluice_decision *decision) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, decision) || !sluice_check_async(client, check, on_done, &wait)) {
+        return refuse(client, decision, 1);
+    }
+    return finish(client, &wait);
+}
+
+enum sluice_status sluice_peek(struct sluice_client *client, const struct sluice_check *check,
+                               struct sluice_decision *decision) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, decision) || !sluice_peek_async(client, check, on_done, &wait)) {
+        return refuse(client, decision, 1);
+    }
+    return finish(client, &wait);
+}
+
+enum sluice_status sluice_check_batch(struct sluice_client *client, const struct sluice_check *checks,
+                                      size_t n_checks, struct sluice_decision *decisions) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, decisions) ||
+        !sluice_check_batch_async(client, checks, n_checks, on_done, &wait)) {
+        return refuse(client, decisions, n_checks);
+    }
+    return finish(client, &wait);
+}
+
+enum sluice_status sluice_ping(struct sluice_client *client, char *message, size_t cap) {
+    struct sync_wait wait;
+    enum sluice_status status;
+    if (begin(client, &wait, NULL) && sluice_ping_async(client, on_done, &wait)) {
+        status = finish(client, &wait);
+    } else {
+        struct sluice_decision why;
+        status = refuse(client, &why, 1);
+        snprintf(wait.message, sizeof wait.message, "%s", why.message);
+    }
+    if (message != NULL) {
+        snprintf(message, cap, "%s", wait.message);
+    }
+    return status;
+}

@@ -1,0 +1,138 @@
+/* sluice.h — ask Sluice: may this caller do this now?
+ *
+ * One client object talks to one or several frontends and may have any number of checks in flight. It belongs
+ * to one thread. There are two ways to use it:
+ *
+ *   sync:   sluice_open, then sluice_check / sluice_peek / sluice_check_batch / sluice_ping, each blocking
+ *           until the answer or the timeout;
+ *   libev:  sluice_attach to a loop, then sluice_check_async and friends; answers arrive as callbacks.
+ *
+ * Errors never crash and never block past the timeout. Link with `pkg-config --libs sluice`. */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SLUICE_API __attribute__((visibility("default")))
+
+struct ev_loop;
+struct sluice_client;
+
+#define SLUICE_DEFAULT_SERVER "127.0.0.1:7380"
+enum { SLUICE_DEFAULT_TIMEOUT_MS = 1000, SLUICE_MESSAGE_BYTES = 256, SLUICE_BATCH_MAX = 256 };
+
+/* Results; the numbers are gRPC's. A deny is SLUICE_OK with allowed == false. */
+enum sluice_status {
+    SLUICE_OK = 0,
+    SLUICE_CANCELLED = 1,          /* the client was closed first */
+    SLUICE_UNKNOWN = 2,            /* the frontend sent a status this library does not know */
+    SLUICE_INVALID_ARGUMENT = 3,   /* the message names the field and the reason */
+    SLUICE_DEADLINE_EXCEEDED = 4,  /* no answer in time; tokens may have been taken */
+    SLUICE_RESOURCE_EXHAUSTED = 8, /* the frontend protects itself, or out of memory here */
+    SLUICE_UNIMPLEMENTED = 12,
+    SLUICE_INTERNAL = 13,
+    SLUICE_UNAVAILABLE = 14, /* no frontend, or the frontend could not decide */
+};
+
+enum sluice_source {
+    SLUICE_SOURCE_NONE, /* no quota matched */
+    SLUICE_SOURCE_STORE,
+    SLUICE_SOURCE_LEASE,
+    SLUICE_SOURCE_DENIED_CACHE,
+    SLUICE_SOURCE_LOCAL,
+    SLUICE_SOURCE_EMBEDDED,
+};
+
+struct sluice_options {
+    const char *const *servers; /* "HOST:PORT" or "[V6]:PORT"; NULL: SLUICE_DEFAULT_SERVER. Checks go round */
+    size_t n_servers;           /* robin over those that are connected. Copied. */
+    uint32_t timeout_ms;        /* for each call, 1 ... 60000; 0: SLUICE_DEFAULT_TIMEOUT_MS */
+};
+
+/* One check. All pointers are borrowed for the duration of the call that takes it. */
+struct sluice_check {
+    const void *tenant;
+    size_t tenant_len; /* 1 ... 64 */
+    const void *resource;
+    size_t resource_len; /* 1 ... 128 */
+    const void *key;
+    size_t key_len; /* 0 ... 256, any bytes */
+    uint64_t cost;  /* tokens, 1 ... 10^9; 0 means 1 */
+};
+
+/* A check from C strings, cost 1. */
+SLUICE_API struct sluice_check sluice_check_of(const char *tenant, const char *resource, const char *key);
+
+struct sluice_decision {
+    enum sluice_status status; /* the rest, but for message, is meaningful when this is SLUICE_OK */
+    bool allowed;
+    bool matched; /* a quota matched */
+    enum sluice_source source;
+    char limit_name[33];                /* the limit that decided */
+    uint64_t limit;                     /* its burst, tokens */
+    uint64_t remaining;                 /* whole tokens left */
+    uint64_t retry_after_us;            /* deny: when to try again */
+    uint64_t reset_after_us;            /* when the bucket is full again */
+    uint64_t wait_us;                   /* leaky bucket, allow: wait so long before proceeding */
+    char message[SLUICE_MESSAGE_BYTES]; /* why, when status is not SLUICE_OK; else "" */
+};
+
+/* Makes a client for blocking use; without options (NULL) it has the defaults. Resolves names (blocking),
+ * connects when first asked. Returns NULL with a sentence in `message` (may be NULL) on a bad address, a bad
+ * option or no memory. */
+SLUICE_API struct sluice_client *sluice_open(const struct sluice_options *options, char *message, size_t cap);
+
+/* The same on the caller's loop, which must outlive the client; only the async calls may be used. */
+SLUICE_API struct sluice_client *sluice_attach(struct ev_loop *loop, const struct sluice_options *options,
+                                               char *message, size_t cap);
+
+/* Closes and frees; calls still in flight get SLUICE_CANCELLED from inside this function. Nulls the pointer.
+ * Must not be called from a callback of the same client. */
+SLUICE_API void sluice_close(struct sluice_client **client);
+
+/* Blocking calls, not for use inside a callback. Return decision->status. */
+SLUICE_API enum sluice_status sluice_check(struct sluice_client *client, const struct sluice_check *check,
+                                           struct sluice_decision *decision);
+/* Looks without taking. */
+SLUICE_API enum sluice_status sluice_peek(struct sluice_client *client, const struct sluice_check *check,
+                                          struct sluice_decision *decision);
+/* Independent checks in one round trip, 1 ... SLUICE_BATCH_MAX; decisions[i] answers checks[i], each with its
+ * own status. Returns SLUICE_OK when the frontend answered, else the status that all of them got. */
+SLUICE_API enum sluice_status sluice_check_batch(struct sluice_client *client,
+                                                 const struct sluice_check *checks, size_t n_checks,
+                                                 struct sluice_decision *decisions);
+/* Asks a frontend for a sign of life. */
+SLUICE_API enum sluice_status sluice_ping(struct sluice_client *client, char *message, size_t cap);
+
+/* Called exactly once for each accepted call, from the loop, never before the call that accepted it returned
+ * (sluice_close excepted). `decisions` is borrowed for the duration of the callback; for a ping n is 0.
+ * `status` is that of the whole call, `message` its sentence. New calls may be made from inside;
+ * the loop must not be run from inside. */
+typedef void (*sluice_done_fn)(void *arg, enum sluice_status status, const char *message,
+                               const struct sluice_decision *decisions, size_t n_decisions);
+
+/* Each returns true when accepted (done will be called), false when memory is short, n_checks is out of range
+ * or the client is being closed (done will not be called). */
+SLUICE_API bool sluice_check_async(struct sluice_client *client, const struct sluice_check *check,
+                                   sluice_done_fn done, void *arg);
+SLUICE_API bool sluice_peek_async(struct sluice_client *client, const struct sluice_check *check,
+                                  sluice_done_fn done, void *arg);
+SLUICE_API bool sluice_check_batch_async(struct sluice_client *client, const struct sluice_check *checks,
+                                         size_t n_checks, sluice_done_fn done, void *arg);
+SLUICE_API bool sluice_ping_async(struct sluice_client *client, sluice_done_fn done, void *arg);
+
+SLUICE_API const char *sluice_status_text(enum sluice_status status); /* "UNAVAILABLE"; never NULL */
+SLUICE_API const char *sluice_source_text(enum sluice_source source); /* "store"; never NULL */
+SLUICE_API const char *sluice_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
