@@ -33,7 +33,7 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 	$(if $(filter address,$(SANITIZER)),-fsanitize=undefined)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(BUILD) $(WARNINGS) $(SANITIZE)
-LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lev -lm -pthread
+LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
 TEST_LIBS := -lcmocka -llua5.1 $(LIBS)
 
 PROTO_SRC := $(wildcard proto/*.c)

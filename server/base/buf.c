@@ -20,7 +20,7 @@ static void buf_move_to_front(struct buf *buf) {
 }
 
 uint8_t *buf_reserve(struct buf *buf, size_t n) {
-    if (buf->cap - buf->end >= n && buf->data != NULL) {
+    if (buf->data != NULL && buf->cap - buf->end >= n) {
         return buf->data + buf->end;
     }
     size_t used = buf_len(buf);
@@ -31,7 +31,7 @@ uint8_t *buf_reserve(struct buf *buf, size_t n) {
     while (cap < used + n) {
         cap *= 2;
     }
-    if (cap > buf->cap) {
+    if (buf->data == NULL || cap > buf->cap) {
         uint8_t *data = realloc(buf->data, cap);
         if (data == NULL) {
             return NULL;

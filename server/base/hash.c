@@ -2,7 +2,6 @@
 #include "server/base/hash.h"
 
 #include <sys/random.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "server/base/clock.h"

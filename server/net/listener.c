@@ -16,7 +16,7 @@ enum { LISTENER_BACKLOG = 1024, LISTENER_ACCEPTS_PER_TURN = 64 };
 static const double accept_pause_s = 0.1;
 
 static void format_actual(int fd, char actual[LISTENER_ADDRESS_BYTES]) {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t len = sizeof name;
     char host[64] = "?", port[8] = "0";
     if (getsockname(fd, (struct sockaddr *)&name, &len) == 0) {
