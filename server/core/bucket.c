@@ -1,11 +1,30 @@
-/* bucket.c — the arithmetic of token and leaky buckets, in integers, exact; see bucket.h. */
+/* bucket.c — decides and charges checks; see bucket.h for every formula. */
 #include "server/core/bucket.h"
 
+#include <inttypes.h>
+#include <stddef.h>
 
-enum { SECONDS_PER_MONTH = 30 * 24 * 3600 };
+enum { SLOWEST_PERIOD_S = 30 * 24 * 3600 };
 
-static int64_t greatest_common_divisor(int64_t a, int64_t b) {
-    while (b != 0) {
+/* A record as one check sees it: in the order of the limits, dated anew where the clock has stepped back. */
+struct bucket_view {
+    int64_t at_us;
+    bool dated_anew;
+    int64_t base_utok[BUCKET_MAX_LIMITS]; /* at at_us */
+    int64_t utok[BUCKET_MAX_LIMITS];      /* at max(at_us, now) */
+};
+
+static int64_t min_int64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t max_int64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* Of positive numbers. */
+static int64_t greatest_divisor(int64_t a, int64_t b) {
+    while (b > 0) {
         int64_t rest = a % b;
         a = b;
         b = rest;
@@ -14,136 +33,145 @@ static int64_t greatest_common_divisor(int64_t a, int64_t b) {
 }
 
 bool bucket_set_rate(struct bucket_limit *limit, int64_t count, int64_t period_s, struct status *status) {
-    if (count < 1 || period_s < 1 || period_s > SECONDS_PER_MONTH) {
-        return status_fail(status, "a rate is at least 1 per 30 days");
+    const char *problem = NULL;
+    int64_t divisor = count < 1 ? 1 : greatest_divisor(count, period_s);
+    if (count < 1 || period_s < 1) {
+        problem = "both must be at least 1";
+    } else if (count > (__int128)BUCKET_MAX_RATE_PER_S * period_s) {
+        problem = "more than 10000000 per second";
+    } else if ((__int128)count * SLOWEST_PERIOD_S < period_s) {
+        problem = "less than 1 per 30 days";
+    } else if ((__int128)(count / divisor) * (period_s / divisor) > BUCKET_MAX_EXACT) {
+        problem = "cannot be kept exactly, use rounder numbers";
     }
-    if (count / period_s > BUCKET_MAX_RATE_PER_S ||
-        (count / period_s == BUCKET_MAX_RATE_PER_S && count % period_s > 0)) {
-        return status_fail(status, "a rate is at most 10000000 per second");
+    if (problem != NULL) {
+        return status_fail(status, "rate %" PRId64 " per %" PRId64 " s: %s", count, period_s, problem);
     }
-    int64_t divisor = greatest_common_divisor(count, period_s);
-    count /= divisor;
-    period_s /= divisor;
-    if (count > BUCKET_MAX_EXACT / period_s) {
-        return status_fail(status, "this rate cannot be kept exactly; give it per second, minute or hour");
-    }
-    limit->count = count;
-    limit->period_s = period_s;
+    limit->count = count / divisor;
+    limit->period_s = period_s / divisor;
     return true;
 }
 
-static int64_t saturated(__int128 value) {
-    return value < BUCKET_MAX_EXACT ? (int64_t)value : BUCKET_MAX_EXACT;
+static int64_t refill(int64_t utok, int64_t elapsed_us, const struct bucket_limit *limit) {
+    __int128 refilled = utok + (__int128)elapsed_us * limit->count / limit->period_s;
+    return refilled < limit->burst_utok ? (int64_t)refilled : limit->burst_utok;
 }
 
-/* Level after `elapsed_us`, at most full. */
-static int64_t level_after(const struct bucket_limit *limit, int64_t level_utok, int64_t elapsed_us) {
-    __int128 level = level_utok + (__int128)elapsed_us * limit->count / limit->period_s;
-    return level < limit->burst_utok ? (int64_t)level : limit->burst_utok;
+/* From now until a limit has gained `utok` since `at`, which lies `ahead_us` after now (negative: before). */
+static int64_t time_to(int64_t utok, int64_t ahead_us, const struct bucket_limit *limit) {
+    __int128 gain_us = ((__int128)utok * limit->period_s + limit->count - 1) / limit->count;
+    if (gain_us >= BUCKET_MAX_EXACT) {
+        return BUCKET_MAX_EXACT;
+    }
+    return max_int64(0, min_int64(BUCKET_MAX_EXACT, (int64_t)gain_us + ahead_us));
 }
 
-/* Time in which `utok` flow in, rounded up. */
-static int64_t time_to(const struct bucket_limit *limit, int64_t utok) {
-    return utok > 0 ? saturated(((__int128)utok * limit->period_s + limit->count - 1) / limit->count) : 0;
-}
-
-/* Time from now until the bucket that held `base_utok` at the record's time holds `utok`. */
-static int64_t time_until(const struct bucket_limit *limit, int64_t base_utok, int64_t utok, int64_t elapsed_us) {
-    int64_t after_us = time_to(limit, utok - base_utok);
-    return after_us < BUCKET_MAX_EXACT ? after_us - elapsed_us : BUCKET_MAX_EXACT;
-}
-
-static int64_t known_level(const struct bucket_record *record, const struct bucket_limit *limit) {
+/* A limit is usually found at its own place; a changed quota may have moved, added or dropped some. */
+static int64_t recorded_level(const struct bucket_record *record, const struct bucket_limit *limit,
+                              uint32_t place) {
     for (uint32_t i = 0; i < record->n_levels; i++) {
-        if (record->levels[i].id == limit->id) {
-            int64_t utok = record->levels[i].utok;
-            utok = utok < limit->burst_utok ? utok : limit->burst_utok;
-            return utok > -limit->burst_utok ? utok : -limit->burst_utok;
+        const struct bucket_level *level = &record->levels[(place + i) % record->n_levels];
+        if (level->id == limit->id) {
+            return max_int64(-limit->burst_utok, min_int64(limit->burst_utok, level->utok));
         }
     }
     return limit->burst_utok;
 }
 
-/* One limit at one moment. */
-struct reading {
-    int64_t base_utok;  /* at the record's time */
-    int64_t level_utok; /* now */
-};
-
-static void deny(const struct bucket_limit *limits, uint32_t n_limits, const struct reading *readings,
-                 int64_t cost_utok, int64_t elapsed_us, struct bucket_verdict *verdict) {
-    for (uint32_t i = 0; i < n_limits; i++) {
-        const struct bucket_limit *limit = &limits[i];
-        if (readings[i].level_utok >= cost_utok) {
-            continue;
-        }
-        int64_t retry_us = cost_utok > limit->burst_utok
-                               ? BUCKET_MAX_EXACT
-                               : time_until(limit, readings[i].base_utok, cost_utok, elapsed_us);
-        if (retry_us > verdict->retry_after_us) {
-            verdict->retry_after_us = retry_us;
-            verdict->limit_index = i;
-        }
+static void view_record(struct bucket_view *view, const struct bucket_record *record,
+                        const struct bucket_limit *limits, uint32_t n_limits, int64_t now_us) {
+    view->at_us = record->n_levels > 0 ? record->at_us : now_us;
+    view->dated_anew = view->at_us - now_us > BUCKET_CLOCK_SLACK_US;
+    if (view->dated_anew) {
+        view->at_us = now_us;
     }
-    const struct reading *reported = &readings[verdict->limit_index];
-    const struct bucket_limit *limit = &limits[verdict->limit_index];
-    verdict->remaining_utok = reported->level_utok;
-    verdict->reset_after_us = time_until(limit, reported->base_utok, limit->burst_utok, elapsed_us);
+    int64_t elapsed_us = max_int64(0, now_us - view->at_us);
+    for (uint32_t i = 0; i < n_limits; i++) {
+        view->base_utok[i] = recorded_level(record, &limits[i], i);
+        view->utok[i] = refill(view->base_utok[i], elapsed_us, &limits[i]);
+    }
 }
 
-static void allow(const struct bucket_limit *limits, uint32_t n_limits, const struct reading *readings,
-                  int64_t charged_utok, int64_t skew_us, struct bucket_verdict *verdict) {
-    uint32_t least = 0;
-    for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t queued_utok = limits[i].burst_utok - readings[i].level_utok;
-        int64_t wait_us = limits[i].algorithm == BUCKET_LEAKY ? skew_us + time_to(&limits[i], queued_utok) : 0;
-        verdict->wait_us = wait_us > verdict->wait_us ? wait_us : verdict->wait_us;
-        least = readings[i].level_utok < readings[least].level_utok ? i : least;
-    }
-    verdict->allowed = true;
-    verdict->limit_index = least;
-    verdict->remaining_utok = readings[least].level_utok - charged_utok;
-    verdict->reset_after_us =
-        skew_us + time_to(&limits[least], limits[least].burst_utok - verdict->remaining_utok);
-}
-
-/* Makes the record hold the levels of these limits, and says when all will be full. */
-static void keep(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
-                 const struct reading *readings, int64_t charged_utok, int64_t at_us, int64_t skew_us,
-                 struct bucket_verdict *verdict) {
-    record->at_us = at_us;
+static void write_record(struct bucket_record *record, const struct bucket_view *view,
+                         const struct bucket_limit *limits, uint32_t n_limits, int64_t now_us,
+                         int64_t charge_utok) {
+    record->at_us = max_int64(view->at_us, now_us);
     record->n_levels = n_limits;
     for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t utok = readings[i].level_utok - charged_utok;
-        int64_t full_us = skew_us + time_to(&limits[i], limits[i].burst_utok - utok);
-        record->levels[i] = (struct bucket_level){.id = limits[i].id, .utok = utok};
-        verdict->full_after_us = full_us > verdict->full_after_us ? full_us : verdict->full_after_us;
+        record->levels[i] = (struct bucket_level){limits[i].id, view->utok[i] - charge_utok};
     }
-    verdict->changed = true;
+}
+
+void bucket_describe_allowed(const struct bucket_record *left, const struct bucket_limit *limits,
+                             uint32_t n_limits, int64_t cost_tokens, int64_t now_us,
+                             struct bucket_verdict *verdict) {
+    int64_t cost_utok = cost_tokens * BUCKET_UTOK_PER_TOKEN;
+    int64_t ahead_us = left->at_us - now_us;
+    *verdict = (struct bucket_verdict){.allowed = true, .changed = true, .remaining_utok = INT64_MAX};
+    for (uint32_t i = 0; i < n_limits; i++) {
+        int64_t utok = left->levels[i].utok;
+        int64_t reset_us = time_to(limits[i].burst_utok - utok, ahead_us, &limits[i]);
+        if (utok < verdict->remaining_utok) {
+            verdict->limit_index = i;
+            verdict->remaining_utok = utok;
+            verdict->reset_after_us = reset_us;
+        }
+        if (limits[i].algorithm == BUCKET_LEAKY) {
+            int64_t wait_us = time_to(limits[i].burst_utok - utok - cost_utok, ahead_us, &limits[i]);
+            verdict->wait_us = max_int64(verdict->wait_us, wait_us);
+        }
+        verdict->full_after_us = max_int64(verdict->full_after_us, reset_us);
+    }
+}
+
+/* Of a check that charged nothing. */
+static void describe_standing(const struct bucket_view *view, const struct bucket_limit *limits,
+                              uint32_t n_limits, int64_t cost_utok, int64_t now_us,
+                              struct bucket_verdict *verdict) {
+    int64_t ahead_us = view->at_us - now_us;
+    for (uint32_t i = 0; i < n_limits; i++) {
+        const struct bucket_limit *limit = &limits[i];
+        int64_t reset_us = time_to(limit->burst_utok - view->base_utok[i], ahead_us, limit);
+        int64_t retry_us = 0;
+        if (cost_utok > limit->burst_utok) {
+            retry_us = BUCKET_MAX_EXACT;
+        } else if (cost_utok > view->utok[i]) {
+            retry_us = time_to(cost_utok - view->base_utok[i], ahead_us, limit);
+        }
+        bool decides =
+            verdict->allowed ? view->utok[i] < verdict->remaining_utok : retry_us > verdict->retry_after_us;
+        if (decides) {
+            verdict->limit_index = i;
+            verdict->remaining_utok = view->utok[i];
+            verdict->retry_after_us = retry_us;
+            verdict->reset_after_us = reset_us;
+        }
+        if (verdict->allowed && limit->algorithm == BUCKET_LEAKY) {
+            int64_t wait_us = time_to(limit->burst_utok - view->utok[i], max_int64(0, ahead_us), limit);
+            verdict->wait_us = max_int64(verdict->wait_us, wait_us);
+        }
+        verdict->full_after_us = max_int64(verdict->full_after_us, reset_us);
+    }
 }
 
 void bucket_check(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
                   int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     int64_t cost_utok = cost_tokens * BUCKET_UTOK_PER_TOKEN;
-    bool is_redated = record->n_levels > 0 && record->at_us - now_us > BUCKET_CLOCK_SLACK_US;
-    int64_t at_us = record->n_levels == 0 || is_redated ? now_us : record->at_us;
-    int64_t elapsed_us = now_us - at_us;
-    int64_t skew_us = elapsed_us < 0 ? -elapsed_us : 0;
-    struct reading readings[BUCKET_MAX_LIMITS];
+    struct bucket_view view;
+    view_record(&view, record, limits, n_limits, now_us);
     bool allowed = true;
     for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t base_utok = known_level(record, &limits[i]);
-        readings[i] = (struct reading){base_utok, level_after(&limits[i], base_utok, elapsed_us + skew_us)};
-        allowed = allowed && readings[i].level_utok >= cost_utok;
+        allowed = allowed && view.utok[i] >= cost_utok;
     }
-    *verdict = (struct bucket_verdict){0};
-    int64_t charged_utok = allowed && !peek ? cost_utok : 0;
-    if (allowed) {
-        allow(limits, n_limits, readings, charged_utok, skew_us, verdict);
-    } else {
-        deny(limits, n_limits, readings, cost_utok, elapsed_us, verdict);
+    if (allowed && !peek) {
+        write_record(record, &view, limits, n_limits, now_us, cost_utok);
+        bucket_describe_allowed(record, limits, n_limits, cost_tokens, now_us, verdict);
+        return;
     }
-    if (!peek && (allowed || is_redated)) {
-        keep(record, limits, n_limits, readings, charged_utok, now_us + skew_us, skew_us, verdict);
+    *verdict = (struct bucket_verdict){.allowed = allowed, .remaining_utok = INT64_MAX};
+    describe_standing(&view, limits, n_limits, cost_utok, now_us, verdict);
+    if (view.dated_anew && !peek) {
+        write_record(record, &view, limits, n_limits, now_us, 0);
+        verdict->changed = true;
     }
 }

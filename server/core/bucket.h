@@ -1,15 +1,26 @@
 /* bucket.h — the arithmetic of token and leaky buckets, in integers, exact.
  *
- * Pure: no clock, no I/O, no allocation. lua/check.lua computes the same integers, bit for bit, in doubles
- * (all of them below 2^53); tests/property holds the two against each other and against a rational model.
+ * Pure: no clock, no I/O, no allocation. lua/check.lua decides and charges by the same integers, bit for bit,
+ * in doubles (all of them below 2^53); tests/property holds the two against each other and against a rational
+ * model.
  *
  * Units: levels in micro-tokens (utok, 10^-6 token), times in microseconds. A rate is `count` tokens per
  * `period_s` seconds, reduced to lowest terms, so the refill after e us is floor(e * count / period_s) utok.
  * Rounding is always against the caller, by less than one utok for each admission: the bound
  * burst + rate * T holds to the letter, and drift stays below 10^-6 of what is admitted.
  *
- * A leaky bucket is the same record read as a queue: burst - level is what is queued, and an admitted check
- * waits (burst - level before it) / rate, so departures are at least cost / rate apart (to the microsecond).
+ * A record holds levels at one instant, `at`. At `now`, with elapsed = max(0, now - at):
+ *
+ *   level         min(burst, recorded level + floor(elapsed * count / period_s)); a recorded level outside
+ *                 [-burst, burst], as a changed quota may leave it, is first clamped into it
+ *   allow         every level >= cost; then every level drops by cost, and at becomes max(at, now)
+ *   time_to(utok) ceil(utok * period_s / count) from `at` of the record that stands after the decision: charged
+ *                 on allow, untouched on deny and on peek. The times of a verdict are counted from now, so
+ *                 at - now is added; they are clamped to 0 ... 2^53
+ *   retry_after   time_to(cost - recorded level): to the microsecond the first instant that grants
+ *   reset_after   time_to(burst - recorded level)
+ *   wait          of a leaky limit, time_to(burst - level before the charge) from max(at, now): burst - level
+ *                 is what is queued, so departures are at least cost / rate apart (to the microsecond)
  *
  * All limits of a record are charged or none; a denial changes nothing. */
 #ifndef SLUICE_CORE_BUCKET_H
@@ -26,8 +37,9 @@ enum { BUCKET_MAX_LIMITS = 8 };
 #define BUCKET_MAX_TOKENS INT64_C(1000000000) /* burst and cost */
 #define BUCKET_MAX_RATE_PER_S INT64_C(10000000)
 #define BUCKET_MAX_EXACT INT64_C(9007199254740992) /* 2^53: times saturate here, and count * period_s fits */
-/* A record younger than `now` by less than this waits for the clock to catch up (the bound stays exact);
- * by more, the clock has stepped back and the record is dated anew, so that nobody is locked out. */
+#define BUCKET_MAX_NOW_US (INT64_C(1) << 52)       /* in the year 2112 */
+/* A record ahead of `now` by no more than this waits for the clock to catch up (the bound stays exact); by
+ * more, the clock has stepped back and the record is dated anew, levels kept, so that nobody is locked out. */
 #define BUCKET_CLOCK_SLACK_US INT64_C(1000000)
 
 enum bucket_algorithm { BUCKET_TOKEN, BUCKET_LEAKY };
@@ -55,8 +67,9 @@ struct bucket_record {
 struct bucket_verdict {
     bool allowed;
     bool changed;         /* the record was changed and must be kept; a denial changes it only to re-date it */
-    uint32_t limit_index; /* deny: the limit with the longest retry_after; allow: with the least remaining */
-    int64_t remaining_utok; /* of that limit, after the decision; may be negative */
+    uint32_t limit_index; /* deny: the limit with the longest retry_after; allow: with the least remaining; of
+                             equals the first. The figures down to reset_after_us are of this limit */
+    int64_t remaining_utok; /* after the charge; on deny and peek the level now; may be negative */
     int64_t retry_after_us; /* earliest time at which this cost is granted if nobody else spends; 0 on allow */
     int64_t reset_after_us; /* until that limit is full */
     int64_t wait_us;        /* longest wait among leaky limits, on allow */
@@ -68,10 +81,18 @@ struct bucket_verdict {
 bool bucket_set_rate(struct bucket_limit *limit, int64_t count, int64_t period_s, struct status *status)
     __attribute__((warn_unused_result));
 
-/* Decides one check of `cost_tokens` (1 ... BUCKET_MAX_TOKENS) at `now_us` (0 ... 2^53) and charges `record`
- * unless it denies or `peek`. Limits the record lacks start full; levels the limits lack are dropped.
- * A cost above a limit's burst can never be granted: denied, with retry_after BUCKET_MAX_EXACT. */
+/* Decides one check of `cost_tokens` (1 ... BUCKET_MAX_TOKENS) at `now_us` (0 ... BUCKET_MAX_NOW_US) and
+ * charges `record`, unless it denies. With `peek` the verdict is the one that a check would get, except that
+ * nothing is charged or written, so the figures are those of the buckets as they stand. Limits the record lacks
+ * start full; levels the limits lack are dropped when it is next changed. A cost above a limit's burst can
+ * never be granted: denied, with retry_after BUCKET_MAX_EXACT. */
 void bucket_check(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
                   int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict);
+
+/* The verdict of a check that was allowed elsewhere by the same rules, worked out from the record that it left:
+ * one level for each limit, in the order of `limits`. */
+void bucket_describe_allowed(const struct bucket_record *left, const struct bucket_limit *limits,
+                             uint32_t n_limits, int64_t cost_tokens, int64_t now_us,
+                             struct bucket_verdict *verdict);
 
 #endif

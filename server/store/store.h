@@ -2,8 +2,8 @@
  *
  * A store is used by one thread. `check` either decides at once (STORE_DONE: call->outcome and, when it is
  * STORE_OK, call->verdict are set, and `done` is never called) or returns STORE_PENDING and calls call->done
- * exactly once later, from the event loop, never before returning, and no later than call->deadline_us plus
- * the loop's latency. The call's memory is the caller's and must live until then. */
+ * exactly once later, from the event loop (or from destroy), never before returning, and no later than
+ * call->deadline_us plus the loop's latency. The call's memory is the caller's and must live until then. */
 #ifndef SLUICE_STORE_STORE_H
 #define SLUICE_STORE_STORE_H
 
@@ -58,7 +58,7 @@ struct store_ops {
     enum decision_source source; /* DECISION_STORE or DECISION_EMBEDDED */
     enum store_progress (*check)(struct store *store, struct store_call *call, int64_t now_us);
     bool (*is_ready)(const struct store *store); /* can it decide for every key at this moment? */
-    void (*destroy)(struct store *store);        /* pending calls must be done; frees the store */
+    void (*destroy)(struct store *store);        /* pending calls are done as STORE_DOWN; frees the store */
 };
 
 /* First member of every store. */

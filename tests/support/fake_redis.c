@@ -94,11 +94,13 @@ static bool take_number(const char *text, size_t len, size_t *at, char mark, siz
 
 /* The length of the command at the front and its words; 0 when it is not all there. */
 static size_t take_command(const struct buf *in, char *words[MAX_WORDS], size_t *n_words) {
-    const char *text = (const char *)buf_front(in);
-    size_t len = buf_len(in), at = 0;
     *n_words = 0;
-    size_t n_announced;
-    if (len == 0 || !take_number(text, len, &at, '*', &n_announced)) {
+    if (buf_len(in) == 0) {
+        return 0;
+    }
+    const char *text = (const char *)buf_front(in);
+    size_t len = buf_len(in), at = 0, n_announced;
+    if (!take_number(text, len, &at, '*', &n_announced)) {
         return 0;
     }
     must(n_announced >= 1 && n_announced <= MAX_WORDS, "a command of too many words");

@@ -1,0 +1,264 @@
+/* cluster.c — script calls find the node that owns their slot; see cluster.h for a call's path. */
+#include "server/store/cluster.h"
+
+#include <stdlib.h>
+
+#include "server/base/buf.h"
+#include "server/base/clock.h"
+#include "server/base/ensure.h"
+#include "server/base/log.h"
+#include "server/store/node_addr.h"
+#include "server/store/redis_request.h"
+#include "server/store/topology.h"
+
+enum { CALL_MAGIC = 0x7ed15c12, LOGGED_ERROR_BYTES = 160 };
+
+#define LOG_EVERY_US INT64_C(60000000) /* of one error code */
+
+struct cluster {
+    struct ev_loop *loop;
+    struct redis_metrics *metrics;
+    struct topology *topology;
+    struct buf greeting; /* SCRIPT LOAD of each script */
+    struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
+    uint32_t n_heads;
+    struct log_gate error_gates[REDIS_ERROR_COUNT];
+};
+
+static struct cluster_call *call_of(void *data) {
+    struct cluster_call *call = data;
+    ensure(call->magic, ==, CALL_MAGIC);
+    return call;
+}
+
+/* ---- a call's end ---- */
+
+static void finish(struct cluster_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
+    ev_timer_stop(call->cluster->loop, &call->deadline);
+    call->magic = 0;
+    call->done(call, outcome, reply);
+}
+
+static void call_on_deadline(struct ev_loop *loop, ev_timer *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct cluster_call *call = call_of(watcher->data);
+    metric_inc(&call->cluster->metrics->timeouts);
+    redis_conn_withdraw(call->node->conn, &call->command);
+    topology_refresh_soon(call->cluster->topology);
+    finish(call, STORE_TIMEOUT, NULL);
+}
+
+void cluster_abandon(struct cluster_call *call) {
+    ensure(call->magic, ==, CALL_MAGIC);
+    ev_timer_stop(call->cluster->loop, &call->deadline);
+    redis_conn_withdraw(call->node->conn, &call->command);
+    call->magic = 0;
+}
+
+/* ---- sending, and sending again ---- */
+
+static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,
+                                    const struct buf *head, uint32_t n_replies) {
+    if (node == NULL) {
+        return STORE_DOWN;
+    }
+    call->node = node;
+    call->command.head = (struct bytes){.data = buf_front(head), .len = buf_len(head)};
+    call->command.n_replies = n_replies;
+    switch (redis_conn_submit(node->conn, &call->command)) {
+    case REDIS_SUBMIT_QUEUED:
+        return STORE_OK;
+    case REDIS_SUBMIT_DOWN:
+        break;
+    case REDIS_SUBMIT_FULL:
+        metric_inc(&call->cluster->metrics->over_inflight);
+        break;
+    }
+    topology_refresh_soon(call->cluster->topology); /* a node that is lost or hangs may have been replaced */
+    return STORE_DOWN;
+}
+
+static void send_again(struct cluster_call *call, struct topology_node *node, const struct buf *head,
+                       uint32_t n_replies) {
+    if (call->n_hops == CLUSTER_MAX_HOPS) {
+        finish(call, STORE_REDIRECTED, NULL);
+        return;
+    }
+    call->n_hops++;
+    enum store_outcome outcome = send_call(call, node, head, n_replies);
+    if (outcome != STORE_OK) {
+        finish(call, outcome, NULL);
+    }
+}
+
+/* Where a redirect points; NULL, with the call finished, when that cannot be followed. */
+static struct topology_node *redirect_target(struct cluster_call *call, struct bytes text) {
+    struct bytes address;
+    struct node_addr addr;
+    if (!redis_error_redirect(text, &address) ||
+        !node_addr_parse(address, redis_conn_addr(call->node->conn), &addr)) {
+        finish(call, STORE_BAD_REPLY, NULL);
+        return NULL;
+    }
+    struct topology_node *node = topology_node_at(call->cluster->topology, &addr);
+    if (node == NULL) {
+        finish(call, STORE_NO_MEMORY, NULL);
+    }
+    return node;
+}
+
+static void follow_moved(struct cluster_call *call, struct bytes text) {
+    struct topology_node *node = redirect_target(call, text);
+    if (node != NULL) {
+        topology_move_slot(call->cluster->topology, call->slot, node);
+        send_again(call, node, &call->cluster->heads[call->script].by_sha1, 1);
+    }
+}
+
+static void follow_ask(struct cluster_call *call, struct bytes text) {
+    struct topology_node *node = redirect_target(call, text);
+    if (node != NULL) {
+        send_again(call, node, &call->cluster->heads[call->script].asking_body, 2);
+    }
+}
+
+static void refuse(struct cluster_call *call, enum redis_error error, struct bytes text) {
+    uint64_t n_held_back;
+    if (log_gate_open(&call->cluster->error_gates[error], clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
+        char addr[NODE_ADDR_TEXT_BYTES];
+        node_addr_format(redis_conn_addr(call->node->conn), addr);
+        log_write(LOG_WARN, "cluster", "node %s refuses: %.*s", addr,
+                  (int)(text.len < LOGGED_ERROR_BYTES ? text.len : LOGGED_ERROR_BYTES),
+                  (const char *)text.data);
+    }
+    finish(call, STORE_REFUSED, NULL);
+}
+
+static void handle_error(struct cluster_call *call, struct bytes text) {
+    enum redis_error error = redis_error_of(text);
+    metric_inc(redis_metrics_error(call->cluster->metrics, error));
+    switch (redis_error_action(error)) {
+    case REDIS_ACT_MOVED:
+        follow_moved(call, text);
+        return;
+    case REDIS_ACT_ASK:
+        follow_ask(call, text);
+        return;
+    case REDIS_ACT_BODY:
+        send_again(call, call->node, &call->cluster->heads[call->script].by_body, 1);
+        return;
+    case REDIS_ACT_REFRESH:
+        topology_refresh_soon(call->cluster->topology);
+        refuse(call, error, text);
+        return;
+    case REDIS_ACT_REFUSE:
+        refuse(call, error, text);
+        return;
+    }
+}
+
+static void command_ended(struct redis_command *command, enum redis_command_end end,
+                          const struct redis_reply *reply) {
+    struct cluster_call *call = call_of(list_entry(command, struct cluster_call, command));
+    switch (end) {
+    case REDIS_COMMAND_REPLIED:
+        if (reply->kind == REDIS_KIND_ERROR) {
+            handle_error(call, reply->text);
+        } else {
+            finish(call, STORE_OK, reply);
+        }
+        return;
+    case REDIS_COMMAND_UNSENT:
+        finish(call, STORE_DOWN, NULL);
+        return;
+    case REDIS_COMMAND_LOST:
+        metric_inc(&call->cluster->metrics->ambiguous);
+        finish(call, STORE_LOST, NULL);
+        return;
+    }
+}
+
+enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *call, int64_t deadline_us,
+                                  int64_t now_us) {
+    ensure(call->script, <, cluster->n_heads);
+    if (deadline_us <= now_us) {
+        metric_inc(&cluster->metrics->timeouts);
+        return STORE_TIMEOUT;
+    }
+    call->cluster = cluster;
+    call->n_hops = 0;
+    call->command = (struct redis_command){.tail = call->tail, .ended = command_ended};
+    enum store_outcome outcome = send_call(call, topology_owner(cluster->topology, call->slot),
+                                           &cluster->heads[call->script].by_sha1, 1);
+    if (outcome == STORE_OK) {
+        call->magic = CALL_MAGIC;
+        /* libev counts from its own reading of the clock at the start of this turn, as now_us does. */
+        ev_timer_init(&call->deadline, call_on_deadline, (double)(deadline_us - now_us) * 1e-6, 0.);
+        call->deadline.data = call;
+        ev_timer_start(cluster->loop, &call->deadline);
+    }
+    return outcome;
+}
+
+bool cluster_is_ready(const struct cluster *cluster) {
+    return topology_is_ready(cluster->topology);
+}
+
+/* ---- lifecycle ---- */
+
+static bool prepare_scripts(struct cluster *cluster, const struct cluster_options *options) {
+    for (uint32_t i = 0; i < options->n_scripts; i++) {
+        const struct script *script = options->scripts[i];
+        const char *const load[] = {"SCRIPT", "LOAD", script->body};
+        cluster->n_heads++;
+        if (!redis_heads_init(&cluster->heads[i], script) ||
+            !redis_append_command(&cluster->greeting, load, 3)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_options *options,
+                               struct redis_metrics *metrics, struct status *status) {
+    ensure(options->n_scripts, >=, 1);
+    ensure(options->n_scripts, <=, CLUSTER_MAX_SCRIPTS);
+    struct cluster *cluster = malloc(sizeof *cluster);
+    if (cluster == NULL) {
+        status_fail(status, "out of memory");
+        return NULL;
+    }
+    *cluster = (struct cluster){.loop = loop, .metrics = metrics};
+    if (!prepare_scripts(cluster, options)) {
+        status_fail(status, "out of memory");
+        cluster_destroy(&cluster);
+        return NULL;
+    }
+    struct topology_options topology_options = {
+        .nodes = options->nodes,
+        .greeting = {.data = buf_front(&cluster->greeting), .len = buf_len(&cluster->greeting)},
+        .n_greeting_replies = options->n_scripts,
+        .connect_timeout_us = options->connect_timeout_us,
+        .max_inflight_per_node = options->max_inflight_per_node,
+        .refresh_every_us = options->refresh_every_us,
+    };
+    cluster->topology = topology_create(loop, &topology_options, metrics, status);
+    if (cluster->topology == NULL) {
+        cluster_destroy(&cluster);
+    }
+    return cluster;
+}
+
+void cluster_destroy(struct cluster **cluster) {
+    struct cluster *old = *cluster;
+    if (old != NULL) {
+        topology_destroy(&old->topology);
+        for (uint32_t i = 0; i < old->n_heads; i++) {
+            redis_heads_deinit(&old->heads[i]);
+        }
+        buf_deinit(&old->greeting);
+        free(old);
+    }
+    *cluster = NULL;
+}

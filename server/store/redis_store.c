@@ -1,0 +1,159 @@
+/* redis_store.c — a store that asks Redis; see redis_store.h. */
+#include "server/store/redis_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/list.h"
+#include "server/core/decision.h"
+#include "server/core/slot.h"
+#include "server/store/cluster.h"
+#include "server/store/redis_request.h"
+#include "server/store/script.h"
+#include "server/store/store_key.h"
+
+#define REFRESH_EVERY_US INT64_C(1000000)
+
+enum script_index { SCRIPT_INDEX_CHECK };
+
+struct redis_store {
+    struct store store;
+    struct cluster *cluster;
+    struct list calls; /* under way */
+};
+
+/* One check under way; `tail` holds its words. */
+struct check {
+    struct cluster_call cluster;
+    struct list in_calls;
+    struct store_call *call;
+    uint8_t tail[];
+};
+
+static struct redis_store *redis_store_of(struct store *store) {
+    return list_entry(store, struct redis_store, store);
+}
+
+static void check_free(struct check *check) {
+    list_remove(&check->in_calls);
+    free(check);
+}
+
+static void check_done(struct cluster_call *cluster_call, enum store_outcome outcome,
+                       const struct redis_reply *reply) {
+    struct check *check = list_entry(cluster_call, struct check, cluster);
+    struct store_call *call = check->call;
+    check_free(check);
+    call->outcome = outcome;
+    if (outcome == STORE_OK && (reply->kind != REDIS_KIND_STRING ||
+                                !script_check_parse(reply->text, call->quota->limits, call->quota->n_limits,
+                                                    call->cost_tokens, call->peek, &call->verdict))) {
+        call->outcome = STORE_BAD_REPLY;
+    }
+    call->done(call);
+}
+
+/* NULL when memory is short. */
+static struct check *check_create(struct store_call *call, struct bytes key, struct bytes argument) {
+    struct check *check = malloc(sizeof *check + key.len + argument.len + REDIS_TAIL_EXTRA_BYTES);
+    if (check != NULL) {
+        size_t n_tail_bytes = redis_put_tail(key, argument, check->tail);
+        check->cluster = (struct cluster_call){
+            .slot = slot_of_key(key),
+            .script = SCRIPT_INDEX_CHECK,
+            .tail = {.data = check->tail, .len = n_tail_bytes},
+            .done = check_done,
+        };
+        check->call = call;
+        list_init(&check->in_calls);
+    }
+    return check;
+}
+
+static enum store_outcome start_check(struct redis_store *redis, struct store_call *call, int64_t now_us) {
+    uint8_t key[STORE_KEY_MAX_BYTES], argument[SCRIPT_CHECK_ARG_MAX_BYTES];
+    struct bytes key_bytes = {.data = key,
+                              .len = store_key_write(call->tenant, call->resource, call->key, key, sizeof key)};
+    struct bytes argument_bytes = {.data = argument,
+                                   .len = script_check_pack(call->quota->limits, call->quota->n_limits,
+                                                            call->cost_tokens, call->peek, argument,
+                                                            sizeof argument)};
+    if (key_bytes.len == 0 || argument_bytes.len == 0) {
+        return STORE_REFUSED; /* beyond the limits that quota.h sets */
+    }
+    struct check *check = check_create(call, key_bytes, argument_bytes);
+    if (check == NULL) {
+        return STORE_NO_MEMORY;
+    }
+    enum store_outcome outcome = cluster_submit(redis->cluster, &check->cluster, call->deadline_us, now_us);
+    if (outcome != STORE_OK) {
+        check_free(check);
+        return outcome;
+    }
+    list_push_back(&redis->calls, &check->in_calls);
+    return STORE_OK;
+}
+
+static enum store_progress redis_check(struct store *store, struct store_call *call, int64_t now_us) {
+    enum store_outcome outcome = start_check(redis_store_of(store), call, now_us);
+    if (outcome == STORE_OK) {
+        return STORE_PENDING;
+    }
+    call->outcome = outcome;
+    return STORE_DONE;
+}
+
+static bool redis_is_ready(const struct store *store) {
+    const struct redis_store *redis = (const struct redis_store *)(const void *)store;
+    return cluster_is_ready(redis->cluster);
+}
+
+static void redis_destroy(struct store *store) {
+    struct redis_store *redis = redis_store_of(store);
+    while (!list_is_empty(&redis->calls)) {
+        struct check *check = list_entry(redis->calls.next, struct check, in_calls);
+        struct store_call *call = check->call;
+        cluster_abandon(&check->cluster);
+        check_free(check);
+        call->outcome = STORE_DOWN;
+        call->done(call);
+    }
+    cluster_destroy(&redis->cluster);
+    free(redis);
+}
+
+struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_options *options,
+                                 struct redis_metrics *metrics, struct status *status) {
+    static const struct store_ops ops = {
+        .source = DECISION_STORE,
+        .check = redis_check,
+        .is_ready = redis_is_ready,
+        .destroy = redis_destroy,
+    };
+    static const struct script *const scripts[] = {[SCRIPT_INDEX_CHECK] = &script_check};
+    struct redis_store *redis = malloc(sizeof *redis);
+    if (redis == NULL) {
+        status_fail(status, "redis store: out of memory");
+        return NULL;
+    }
+    struct cluster_options cluster_options = {
+        .nodes = options->nodes,
+        .connect_timeout_us =
+            options->connect_timeout_us > 0 ? options->connect_timeout_us : REDIS_STORE_CONNECT_TIMEOUT_US,
+        .max_inflight_per_node = options->max_inflight_per_node > 0 ? options->max_inflight_per_node
+                                                                    : REDIS_STORE_MAX_INFLIGHT_PER_NODE,
+        .refresh_every_us = REFRESH_EVERY_US,
+        .scripts = scripts,
+        .n_scripts = sizeof scripts / sizeof scripts[0],
+    };
+    struct status reason;
+    *redis = (struct redis_store){.store.ops = &ops};
+    list_init(&redis->calls);
+    redis->cluster = cluster_create(loop, &cluster_options, metrics, &reason);
+    if (redis->cluster == NULL) {
+        status_fail(status, "redis store: %s", reason.text);
+        free(redis);
+        return NULL;
+    }
+    return &redis->store;
+}

@@ -1,0 +1,135 @@
+/* script.c — packs arguments for the Lua scripts and judges their replies; numbers are little-endian. */
+#include "server/store/script.h"
+
+enum { CHECK_FLAG_PEEK = 1 };
+
+/* The first byte of a reply to a check; RECORD is also the first byte of every record. */
+enum check_tag { CHECK_TAG_RECORD = 1, CHECK_TAG_STANDS = 2, CHECK_TAG_ALLOWED_AHEAD = 3 };
+
+enum { CHECK_REPLY_HEAD_BYTES = 9 };
+
+static uint8_t *put_number(uint8_t *out, uint64_t value, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes; i++) {
+        out[i] = (uint8_t)(value >> (8 * i));
+    }
+    return out + n_bytes;
+}
+
+static uint64_t get_number(const uint8_t *bytes, size_t n_bytes) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < n_bytes; i++) {
+        value |= (uint64_t)bytes[i] << (8 * i);
+    }
+    return value;
+}
+
+static int64_t get_int64(const uint8_t *bytes) {
+    return (int64_t)get_number(bytes, 8);
+}
+
+size_t script_check_pack(const struct bucket_limit *limits, uint32_t n_limits, int64_t cost_tokens, bool peek,
+                         uint8_t *out, size_t cap) {
+    size_t need = SCRIPT_CHECK_HEAD_BYTES + (size_t)n_limits * SCRIPT_CHECK_LIMIT_BYTES;
+    if (n_limits < 1 || n_limits > BUCKET_MAX_LIMITS || need > cap) {
+        return 0;
+    }
+    out = put_number(out, peek ? CHECK_FLAG_PEEK : 0, 1);
+    out = put_number(out, (uint64_t)(cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
+    for (uint32_t i = 0; i < n_limits; i++) {
+        out = put_number(out, limits[i].id, 4);
+        out = put_number(out, (uint64_t)limits[i].count, 8);
+        out = put_number(out, (uint64_t)limits[i].period_s, 8);
+        out = put_number(out, (uint64_t)limits[i].burst_utok, 8);
+    }
+    return need;
+}
+
+size_t script_record_pack(const struct bucket_record *record, uint8_t out[SCRIPT_RECORD_MAX_BYTES]) {
+    uint8_t *end = put_number(out, CHECK_TAG_RECORD, 1);
+    end = put_number(end, (uint64_t)record->at_us, 8);
+    for (uint32_t i = 0; i < record->n_levels; i++) {
+        end = put_number(end, record->levels[i].id, 4);
+        end = put_number(end, (uint64_t)record->levels[i].utok, 8);
+    }
+    return (size_t)(end - out);
+}
+
+bool script_record_parse(struct bytes bytes, struct bucket_record *record) {
+    *record = (struct bucket_record){0};
+    if (bytes.len <= SCRIPT_RECORD_HEAD_BYTES || bytes.len > SCRIPT_RECORD_MAX_BYTES ||
+        (bytes.len - SCRIPT_RECORD_HEAD_BYTES) % SCRIPT_RECORD_LEVEL_BYTES != 0 ||
+        bytes.data[0] != CHECK_TAG_RECORD || get_int64(bytes.data + 1) < 0) {
+        return false;
+    }
+    record->at_us = get_int64(bytes.data + 1);
+    for (const uint8_t *at = bytes.data + SCRIPT_RECORD_HEAD_BYTES; at < bytes.data + bytes.len;
+         at += SCRIPT_RECORD_LEVEL_BYTES) {
+        record->levels[record->n_levels++] =
+            (struct bucket_level){.id = (uint32_t)get_number(at, 4), .utok = get_int64(at + 4)};
+    }
+    return true;
+}
+
+/* Could a check of these limits have left this record, having charged `cost_tokens`? */
+static bool is_left_by_check(const struct bucket_record *record, const struct bucket_limit *limits,
+                             uint32_t n_limits, int64_t cost_tokens, int64_t now_us) {
+    if (record->n_levels != n_limits || record->at_us < now_us ||
+        record->at_us > now_us + BUCKET_CLOCK_SLACK_US) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n_limits; i++) {
+        int64_t most_utok = limits[i].burst_utok - cost_tokens * BUCKET_UTOK_PER_TOKEN;
+        if (record->levels[i].id != limits[i].id || record->levels[i].utok < 0 ||
+            record->levels[i].utok > most_utok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct check_reply {
+    bool allowed;
+    int64_t now_us;
+    struct bucket_record record; /* that stands after the decision */
+};
+
+static bool read_check_reply(struct bytes bytes, struct check_reply *reply) {
+    if (script_record_parse(bytes, &reply->record)) {
+        reply->allowed = true;
+        reply->now_us = reply->record.at_us;
+    } else {
+        if (bytes.len < CHECK_REPLY_HEAD_BYTES ||
+            (bytes.data[0] != CHECK_TAG_STANDS && bytes.data[0] != CHECK_TAG_ALLOWED_AHEAD)) {
+            return false;
+        }
+        reply->allowed = bytes.data[0] == CHECK_TAG_ALLOWED_AHEAD;
+        reply->now_us = get_int64(bytes.data + 1);
+        struct bytes rest = {bytes.data + CHECK_REPLY_HEAD_BYTES, bytes.len - CHECK_REPLY_HEAD_BYTES};
+        if (!script_record_parse(rest, &reply->record) && rest.len > 0) {
+            return false;
+        }
+    }
+    return reply->now_us >= 0 && reply->now_us <= BUCKET_MAX_NOW_US;
+}
+
+bool script_check_parse(struct bytes bytes, const struct bucket_limit *limits, uint32_t n_limits,
+                        int64_t cost_tokens, bool peek, struct bucket_verdict *verdict) {
+    struct check_reply reply;
+    if (!read_check_reply(bytes, &reply)) {
+        return false;
+    }
+    if (reply.allowed) {
+        if (peek || !is_left_by_check(&reply.record, limits, n_limits, cost_tokens, reply.now_us)) {
+            return false;
+        }
+        bucket_describe_allowed(&reply.record, limits, n_limits, cost_tokens, reply.now_us, verdict);
+        return true;
+    }
+    struct bucket_verdict stands;
+    bucket_check(&reply.record, limits, n_limits, cost_tokens, reply.now_us, true, &stands);
+    if (stands.allowed && !peek) {
+        return false;
+    }
+    *verdict = stands;
+    return true;
+}

@@ -1,0 +1,56 @@
+/* script.h — the Lua scripts as C sees them: their text, and the packed bytes they take and give.
+ *
+ * The texts are made by lua/embed.sh at build time; lua/README.md says what each script takes and replies.
+ * Pure functions on the caller's bytes; replies come from the network and are judged, never trusted. */
+#ifndef SLUICE_STORE_SCRIPT_H
+#define SLUICE_STORE_SCRIPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/bytes.h"
+#include "server/core/bucket.h"
+
+enum { SCRIPT_SHA1_BYTES = 40 };
+
+struct script {
+    const char *name; /* as the file in lua/ is called */
+    const char *body; /* what SCRIPT LOAD and EVAL take; NUL-terminated */
+    size_t body_bytes;
+    char sha1[SCRIPT_SHA1_BYTES + 1]; /* of the body, in lower-case hex: what EVALSHA takes */
+};
+
+/* EVALSHA script_check.sha1 1 RECORD_KEY ARGUMENT, ARGUMENT as packed below. */
+extern const struct script script_check;
+
+enum {
+    SCRIPT_CHECK_HEAD_BYTES = 9,
+    SCRIPT_CHECK_LIMIT_BYTES = 28,
+    SCRIPT_CHECK_ARG_MAX_BYTES = SCRIPT_CHECK_HEAD_BYTES + BUCKET_MAX_LIMITS * SCRIPT_CHECK_LIMIT_BYTES,
+};
+
+/* Packs the argument of one check; SCRIPT_CHECK_ARG_MAX_BYTES always suffice. Returns its length; 0 when it
+ * would exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS. */
+size_t script_check_pack(const struct bucket_limit *limits, uint32_t n_limits, int64_t cost_tokens, bool peek,
+                         uint8_t *out, size_t cap);
+
+/* Works out the verdict of a check of these limits, cost and peek from the script's reply, which holds the time
+ * and the record that stands. False, and `verdict` is untouched, when it is no such reply or contradicts the
+ * rules of bucket.h. `changed` and `full_after_us` are of no use here: Redis has the record and its expiry. */
+bool script_check_parse(struct bytes reply, const struct bucket_limit *limits, uint32_t n_limits,
+                        int64_t cost_tokens, bool peek, struct bucket_verdict *verdict)
+    __attribute__((warn_unused_result));
+
+enum {
+    SCRIPT_RECORD_HEAD_BYTES = 9,
+    SCRIPT_RECORD_LEVEL_BYTES = 12,
+    SCRIPT_RECORD_MAX_BYTES = SCRIPT_RECORD_HEAD_BYTES + BUCKET_MAX_LIMITS * SCRIPT_RECORD_LEVEL_BYTES,
+};
+
+/* The record as Redis keeps it. Pack returns its length, at most SCRIPT_RECORD_MAX_BYTES. Parse returns false,
+ * and an empty record, for bytes that no script wrote; the scripts take those for no record. */
+size_t script_record_pack(const struct bucket_record *record, uint8_t out[SCRIPT_RECORD_MAX_BYTES]);
+bool script_record_parse(struct bytes bytes, struct bucket_record *record);
+
+#endif

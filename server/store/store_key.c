@@ -1,0 +1,48 @@
+/* store_key.c — the name of a bucket in Redis; see store_key.h. */
+#include "server/store/store_key.h"
+
+#include <stdbool.h>
+
+static bool must_escape(uint8_t byte) {
+    return byte < 0x20 || byte == 0x7f || byte == '%' || byte == '/' || byte == '{' || byte == '}';
+}
+
+struct key_writer {
+    uint8_t *out;
+    size_t len, cap;
+    bool is_full;
+};
+
+static void put_byte(struct key_writer *writer, uint8_t byte) {
+    if (writer->len == writer->cap) {
+        writer->is_full = true;
+        return;
+    }
+    writer->out[writer->len++] = byte;
+}
+
+static void put_part(struct key_writer *writer, struct bytes part) {
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < part.len; i++) {
+        uint8_t byte = part.data[i];
+        if (must_escape(byte)) {
+            put_byte(writer, '%');
+            put_byte(writer, (uint8_t)hex[byte >> 4]);
+            put_byte(writer, (uint8_t)hex[byte & 15]);
+        } else {
+            put_byte(writer, byte);
+        }
+    }
+}
+
+size_t store_key_write(struct bytes tenant, struct bytes resource, struct bytes key, uint8_t *out, size_t cap) {
+    struct key_writer writer = {.out = out, .cap = cap};
+    put_byte(&writer, 's');
+    put_byte(&writer, ':');
+    put_part(&writer, tenant);
+    put_byte(&writer, '/');
+    put_part(&writer, resource);
+    put_byte(&writer, '/');
+    put_part(&writer, key);
+    return writer.is_full ? 0 : writer.len;
+}

@@ -1,0 +1,22 @@
+/* store_key.h — the name of a bucket in Redis: s:TENANT/RESOURCE/KEY.
+ *
+ * In each part '%', '/', '{', '}' and the control bytes (0x00 to 0x1f, 0x7f) are written as %xx, lower-case
+ * hex. So no two triples share a name, and no caller can choose a slot with a hash tag. Pure. */
+#ifndef SLUICE_STORE_STORE_KEY_H
+#define SLUICE_STORE_STORE_KEY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/bytes.h"
+#include "server/core/quota.h"
+
+/* Longest name of parts within the limits of quota.h. */
+enum {
+    STORE_KEY_MAX_BYTES = 4 + 3 * (QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES),
+};
+
+/* Writes the name into `out` and returns its length; 0 when it would exceed `cap`. */
+size_t store_key_write(struct bytes tenant, struct bytes resource, struct bytes key, uint8_t *out, size_t cap);
+
+#endif
