@@ -268,6 +268,8 @@ void conn_commit(struct conn *conn, size_t n) {
     buf_commit(&conn->out, n);
     if (list_is_empty(&conn->in_dirty)) {
         list_push_back(&conn->host->dirty, &conn->in_dirty);
+        /* Behind everything else of this turn, even if this turn's prepare watchers have begun to run. */
+        ev_feed_event(conn->host->loop, &conn->host->prepare, EV_PREPARE);
     }
 }
 
