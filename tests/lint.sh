@@ -22,8 +22,8 @@ git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format --dry-run -
 echo '  LINT     clang-tidy'
 checks='-*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-macro-parentheses,-bugprone-sizeof-expression,-bugprone-assignment-in-if-condition,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-unix.Malloc,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
 # shellcheck disable=SC2086  # one file a run: with several, clang-tidy 14 takes va_lists for uninitialized
-printf '%s\n' $sources | grep -v '^tests/' | xargs -P 2 -I SOURCE \
-    clang-tidy --quiet --warnings-as-errors='*' --checks="$checks" SOURCE -- $flags 2>/dev/null || bad=1
+printf '%s\n' $sources | grep -v '^tests/' | xargs -P 2 -I{} \
+    clang-tidy --quiet --warnings-as-errors='*' --checks="$checks" {} -- $flags 2>/dev/null || bad=1
 
 echo '  LINT     shellcheck'
 git ls-files -co --exclude-standard '*.sh' .ci/run | xargs shellcheck || bad=1
