@@ -15,6 +15,7 @@
 
 local call, unpack, pack = redis.call, struct.unpack, struct.pack
 local key, argument, now = KEYS[1], ARGV[1], ARGV[2]
+local latest = 9007199254740992 -- 2^53: in the year 2255
 if now then
     now = now + 0
 else
@@ -51,8 +52,8 @@ if #argument == 37 then
         rest = lack % count
         part = rest * period
         local full_at = now + (lack - rest) / count * period + (part + -part % count) / count
-        if full_at > 9007199254740992 then
-            full_at = 9007199254740992
+        if full_at > latest then
+            full_at = latest
         end
         record = pack('<Bi8I4i8', 1, now, id, level)
         call('SET', key, record, 'PXAT', string.format('%d', (full_at + 999) / 1000))
@@ -104,7 +105,7 @@ local function charged(charge)
         left = left .. pack('<I4i8', id, level)
         full_at = math.max(full_at, at + time_to_gain(burst - level, count, period))
     end
-    return left, math.min(full_at, 9007199254740992), enough
+    return left, math.min(full_at, latest), enough
 end
 
 local flags, cost = unpack('<Bi8', argument)

@@ -30,8 +30,9 @@ static inline size_t buf_len(const struct buf *buf) {
     return buf->end - buf->start;
 }
 
+/* The bytes in use; NULL when no memory is held. */
 static inline const uint8_t *buf_front(const struct buf *buf) {
-    return buf->data + buf->start;
+    return buf->data != NULL ? buf->data + buf->start : NULL;
 }
 
 #endif

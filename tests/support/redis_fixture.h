@@ -1,7 +1,7 @@
 /* redis_fixture.h — a redis-server of the test's own, and just enough RESP to talk to it.
  *
- * Blocking, one thread. The server listens on a free port of 127.0.0.1, keeps nothing on disk, and dies with
- * the process that started it, however that ends. Problems are told on stderr. */
+ * Blocking, one thread. The server listens on a free port of 127.0.0.1, writes nothing to disk, and dies
+ * with the process that started it, however that ends. Problems are told on stderr. */
 #ifndef SLUICE_TESTS_SUPPORT_REDIS_FIXTURE_H
 #define SLUICE_TESTS_SUPPORT_REDIS_FIXTURE_H
 
@@ -15,7 +15,7 @@
 
 struct redis_fixture;
 
-/* NULL when the server cannot be started. Stop kills it, removes its directory and nulls the pointer. */
+/* NULL when the server cannot be started. Stop kills it and nulls the pointer. */
 struct redis_fixture *redis_fixture_start(void);
 void redis_fixture_stop(struct redis_fixture **fixture);
 uint16_t redis_fixture_port(const struct redis_fixture *fixture);
