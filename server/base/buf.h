@@ -30,9 +30,9 @@ static inline size_t buf_len(const struct buf *buf) {
     return buf->end - buf->start;
 }
 
-/* The bytes in use; NULL when no memory is held. */
+/* The bytes in use, of which there must be some. */
 static inline const uint8_t *buf_front(const struct buf *buf) {
-    return buf->data != NULL ? buf->data + buf->start : NULL;
+    return buf->data + buf->start;
 }
 
 #endif

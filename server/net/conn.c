@@ -124,7 +124,7 @@ static void update_frame_timer(struct conn *conn, bool has_consumed) {
 static bool parse_frames(struct conn *conn) {
     struct conn_host *host = conn->host;
     bool has_consumed = false;
-    for (int n = 0; !conn->is_paused; n++) {
+    for (int n = 0; !conn->is_paused && buf_len(&conn->in) > 0; n++) {
         struct frame frame;
         enum frame_outcome outcome = frame_parse(buf_front(&conn->in), buf_len(&conn->in), &frame);
         if (outcome == FRAME_PARTIAL) {
