@@ -10,7 +10,7 @@
 #include "server/base/list.h"
 #include "server/net/listener.h"
 
-enum { HTTP_MAX_CONNECTIONS = 64, HTTP_IDLE_TIMEOUT_S = 10 };
+enum { HTTP_MAX_CONNECTIONS = 64, HTTP_MAX_CONNECTIONS_PER_IP = 32, HTTP_IDLE_TIMEOUT_S = 10 };
 
 struct http {
     struct ev_loop *loop;
@@ -28,6 +28,9 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct rou
         return MHD_NO;
     }
     enum MHD_Result result = MHD_add_response_header(response, "Content-Type", answer->content_type);
+    if (result == MHD_YES && answer->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        result = MHD_add_response_header(response, "Allow", "GET, HEAD");
+    }
     if (result == MHD_YES) {
         result = MHD_queue_response(connection, answer->status, response);
     }
@@ -83,6 +86,7 @@ static void http_on_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
 static struct MHD_Daemon *start_daemon(struct http *http, int fd) {
     return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, http_on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned int)HTTP_MAX_CONNECTIONS,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)HTTP_MAX_CONNECTIONS_PER_IP,
                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)HTTP_IDLE_TIMEOUT_S, MHD_OPTION_END);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "admin/http.h"
 #include "server/base/log.h"
@@ -39,6 +40,20 @@ static void stop_signals_stop(struct stop_signals *signals, struct ev_loop *loop
     ev_signal_stop(loop, &signals->interrupt);
 }
 
+/* Connections are descriptors, and the usual soft limit, 1024, is soon reached. */
+static void raise_descriptor_limit(const struct config *config) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        (rlim_t)(config->workers * config->max_connections) > limit.rlim_max) {
+        log_write(LOG_WARN, "main", "max_connections is out of reach: the system allows %llu descriptors",
+                  (unsigned long long)limit.rlim_max);
+    }
+}
+
 static int fail(const struct status *status) {
     fprintf(stderr, "sluiced: %s\n", status->text);
     return EXIT_BAD_INPUT;
@@ -48,6 +63,8 @@ static int serve(const struct config *config) {
     struct status status = {{0}};
     int exit_code = EXIT_BAD_INPUT;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* there is nothing to read anew */
+    raise_descriptor_limit(config);
     struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
     struct stop_signals signals;
     stop_signals_start(&signals, loop);
@@ -64,7 +81,8 @@ static int serve(const struct config *config) {
     }
     printf("ready checks=%s admin=%s\n", server_address(server), http != NULL ? http_address(http) : "off");
     fflush(stdout);
-    log_write(LOG_INFO, "main", "sluiced %s serves checks at %s", SLUICE_VERSION, server_address(server));
+    log_write(LOG_INFO, "main", "sluiced %s serves checks at %s, admin at %s", SLUICE_VERSION,
+              server_address(server), http != NULL ? http_address(http) : "no address");
     ev_run(loop, 0);
     exit_code = EXIT_SUCCESS;
 

@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
@@ -72,6 +73,9 @@ struct server *server_create(const struct config *config, const char *version, s
     if (!create_workers(server, version, status)) {
         goto fail;
     }
+    log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
+              config->redis_nodes[0] != '\0' ? config->redis_nodes : "embedded",
+              quota_set_count(server->quotas), config->quotas[0] != '\0' ? config->quotas : "the demo");
     metric_set(&server->metrics.start_time_s, (uint64_t)(clock_wall_us() / 1000000));
     metric_set(&server->metrics.workers, server->n_workers);
     metric_set(&server->metrics.quotas, quota_set_count(server->quotas));
@@ -87,6 +91,9 @@ void server_destroy(struct server **handle) {
     *handle = NULL;
     if (server == NULL) {
         return;
+    }
+    if (server->listen_fd >= 0) {
+        shutdown(server->listen_fd, SHUT_RD); /* from now on the kernel refuses clients */
     }
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_drain(server->workers[i]);

@@ -5,7 +5,9 @@
 #include <ev.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "server/base/log.h"
 #include "server/limit/limiter.h"
@@ -15,6 +17,7 @@
 #include "server/store/embedded_store.h"
 #include "server/store/redis_store.h"
 
+enum { RESERVED_FDS = 128 };
 static const double tick_s = 0.05;
 /* How long a drained connection may wait for its peer's close once all is answered. */
 static const double linger_s = 0.5;
@@ -115,10 +118,18 @@ static bool create_decision(struct worker *worker, const char *version, struct s
     return worker->service != NULL || status_fail(status, "out of memory");
 }
 
+/* Leaves descriptors for Redis, the admin endpoint and the log. */
+static int max_client_fd(void) {
+    struct rlimit limit;
+    bool is_known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX;
+    return is_known ? (int)limit.rlim_cur - RESERVED_FDS : INT_MAX;
+}
+
 static void start_watchers(struct worker *worker) {
     const struct config *config = worker->config;
     struct conn_options options = {
         .max_connections = (uint32_t)config->max_connections,
+        .max_fd = max_client_fd(),
         .max_inflight = (uint32_t)config->max_inflight,
         .max_output_bytes = (uint64_t)config->max_output_bytes,
         .frame_timeout_us = config->frame_timeout_us,
@@ -153,6 +164,7 @@ struct worker *worker_create(const struct config *config, struct quota_set *quot
         return NULL;
     }
     start_watchers(worker);
+    atomic_store(&worker->is_ready, store_is_ready(worker->store));
     return worker;
 }
 

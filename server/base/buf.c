@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_MIN_BYTES = 1024, BUF_KEEP_BYTES = 64 * 1024 };
+enum { BUF_MIN_BYTES = 1024, BUF_KEEP_BYTES = 16 * 1024 };
 
 void buf_deinit(struct buf *buf) {
     free(buf->data);

@@ -1,7 +1,7 @@
 /* buf.h — a growable run of bytes: written at the end, consumed at the front.
  *
  * The bytes in use are data[start, end). Grows by doubling; never shrinks below what is in use, but gives its
- * memory back when emptied after having grown past 64 KiB. One thread. */
+ * memory back when emptied after having grown past 16 KiB. One thread. */
 #ifndef SLUICE_BASE_BUF_H
 #define SLUICE_BASE_BUF_H
 

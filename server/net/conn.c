@@ -11,7 +11,7 @@
 #include "server/base/ensure.h"
 #include "server/base/log.h"
 
-enum { CONN_MAGIC = 0x434f4e4e, CONN_DRAIN_READS = 64 };
+enum { CONN_MAGIC = 0x434f4e4e };
 
 static const char *close_reason_text(enum conn_close_reason reason) {
     switch (reason) {
@@ -124,6 +124,7 @@ static void update_frame_timer(struct conn *conn, bool has_consumed) {
 static bool parse_frames(struct conn *conn) {
     struct conn_host *host = conn->host;
     bool has_consumed = false;
+    conn->n_turn_checks = 0;
     for (int n = 0; !conn->is_paused && buf_len(&conn->in) > 0; n++) {
         struct frame frame;
         enum frame_outcome outcome = frame_parse(buf_front(&conn->in), buf_len(&conn->in), &frame);
@@ -134,7 +135,7 @@ static bool parse_frames(struct conn *conn) {
             conn_close(conn, outcome == FRAME_BAD_FLAG ? CONN_CLOSE_BAD_FLAG : CONN_CLOSE_TOO_LARGE);
             return false;
         }
-        if (n == CONN_FRAMES_PER_TURN) {
+        if (n == CONN_FRAMES_PER_TURN || conn->n_turn_checks >= CONN_CHECKS_PER_TURN) {
             queue_backlog(conn);
             break;
         }
@@ -273,18 +274,18 @@ void conn_commit(struct conn *conn, size_t n) {
     }
 }
 
+void conn_count_started(struct conn *conn, uint32_t n_checks) {
+    conn->n_turn_checks += n_checks;
+}
+
 void conn_count_inflight(struct conn *conn, int32_t n_checks) {
     conn->n_inflight += (uint32_t)n_checks;
     update_pause(conn);
 }
 
 void conn_adopt(struct conn_host *host, int fd) {
-    if (host->n_conns >= host->options.max_connections) {
-        metric_inc(&host->metrics->refused);
-        close(fd);
-        return;
-    }
-    struct conn *conn = calloc(1, sizeof *conn);
+    bool has_room = host->n_conns < host->options.max_connections && fd < host->options.max_fd;
+    struct conn *conn = has_room ? calloc(1, sizeof *conn) : NULL;
     if (conn == NULL) {
         metric_inc(&host->metrics->refused);
         close(fd);
@@ -300,6 +301,7 @@ void conn_adopt(struct conn_host *host, int fd) {
     ev_io_init(&conn->readable, conn_on_readable, fd, EV_READ);
     ev_io_init(&conn->writable, conn_on_writable, fd, EV_WRITE);
     ev_timer_init(&conn->frame_timer, conn_on_frame_timeout, 0., 0.);
+    ev_set_priority(&conn->frame_timer, -1); /* after a long turn, look at what has arrived first */
     ev_io_start(host->loop, &conn->readable);
     host->n_conns++;
     metric_inc(&host->metrics->accepted);
@@ -397,7 +399,7 @@ static void conn_drain(struct conn *conn) {
     if (conn->state != CONN_OPEN) {
         return;
     }
-    for (int n = 0; n < CONN_DRAIN_READS && !conn->is_paused; n++) {
+    while (!conn->is_paused && list_is_empty(&conn->in_backlog) && buf_len(&conn->in) < FRAME_MAX_BYTES) {
         enum read_outcome outcome = read_once(conn);
         if (outcome == READ_FAILED || (outcome == READ_SOME && !parse_frames(conn))) {
             return;

@@ -1,7 +1,7 @@
 /* conn.h — one client's connection: bytes in, frames up, bytes out.
  *
  *   readable ─ read once ─ up to CONN_FRAMES_PER_TURN frames ─ host->on_frame(…) ┐
- *   prepare  ─ write once for each connection with output                       ┘ conn_send
+ *   prepare  ─ write once for each connection with output                       ┘ conn_commit
  *
  * Back pressure: with more than max_inflight checks under way, or more than max_output_bytes unsent, a
  * connection is neither read nor parsed until it falls below. A connection that closes with requests under way
@@ -19,7 +19,7 @@
 #include "server/base/list.h"
 #include "server/base/metric.h"
 
-/* Why a connection ended: name, metric label, is it the client's mistake. */
+/* Why a connection ended: name, field of the metrics, sentence. */
 #define CONN_CLOSE_REASONS(X)                                                                                  \
     X(BY_PEER, by_peer, "the client closed")                                                                   \
     X(IO_ERROR, io_error, "reading or writing failed")                                                         \
@@ -38,7 +38,7 @@ enum conn_close_reason {
 #define CONN_METRICS(X)                                                                                        \
     X(accepted, METRIC_COUNTER, "sluice_connections_accepted_total", "", "Connections accepted")               \
     X(refused, METRIC_COUNTER, "sluice_connections_refused_total", "",                                         \
-      "Connections closed at once because max_connections were open")                                          \
+      "Connections closed at once because of max_connections, or short of descriptors or memory")              \
     X(accept_failed, METRIC_COUNTER, "sluice_accept_failures_total", "",                                       \
       "Failed accepts, such as for want of file descriptors")                                                  \
     X(open, METRIC_GAUGE, "sluice_connections_open", "", "Connections open now")                               \
@@ -59,17 +59,19 @@ struct conn_metrics {
     CONN_METRICS(METRIC_FIELD)
 };
 
-enum { CONN_FRAMES_PER_TURN = 64, CONN_READ_BYTES = 64 * 1024 };
+/* What one connection may have of a loop turn; the rest waits for the next, after the others. */
+enum { CONN_FRAMES_PER_TURN = 64, CONN_CHECKS_PER_TURN = 256, CONN_READ_BYTES = 16 * 1024 };
 
 struct conn_options {
     uint32_t max_connections;
+    int max_fd;                /* sockets numbered from here on are refused: others need descriptors, too */
     uint32_t max_inflight;     /* checks of one connection */
     uint64_t max_output_bytes; /* unsent, of one connection */
     int64_t frame_timeout_us;
 };
 
 struct conn;
-/* A frame's body, borrowed for the duration of the call. May call conn_send and conn_close. */
+/* A frame's body, borrowed for the duration of the call. May call conn_reserve, which may close. */
 typedef void (*conn_frame_fn)(void *arg, struct conn *conn, const uint8_t *body, size_t n_bytes,
                               int64_t now_us);
 /* The connection is about to end: whoever holds a pointer to it must drop it now. */
@@ -108,7 +110,8 @@ struct conn {
     int fd;
     bool is_paused;
     bool peer_has_finished; /* end of file was read */
-    uint32_t n_inflight;    /* checks; kept by the service */
+    uint32_t n_inflight;    /* checks waiting for the store */
+    uint32_t n_turn_checks; /* checks started since its frames were last looked at */
     struct conn_host *host;
     struct list in_host, in_dirty, in_backlog;
     struct list requests; /* under way; the service's */
@@ -132,7 +135,9 @@ void conn_adopt(struct conn_host *host, int fd);
 uint8_t *conn_reserve(struct conn *conn, size_t n);
 void conn_commit(struct conn *conn, size_t n);
 
-/* Says that checks are under way (positive) or answered (negative); may pause or resume reading. */
+/* Says that checks were started, whether they are done or not: they use up the connection's turn. */
+void conn_count_started(struct conn *conn, uint32_t n_checks);
+/* Says that checks wait for the store (positive) or no longer do (negative); may pause or resume reading. */
 void conn_count_inflight(struct conn *conn, int32_t n_checks);
 
 #endif

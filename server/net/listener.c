@@ -12,8 +12,9 @@
 
 #include "server/base/log.h"
 
-enum { LISTENER_BACKLOG = 1024, LISTENER_ACCEPTS_PER_TURN = 64 };
+enum { LISTENER_BACKLOG = 1024, PEER_SILENT_MAX_MS = 60000 };
 static const double accept_pause_s = 0.1;
+static const int64_t log_every_us = 10 * 1000000;
 
 static void format_actual(int fd, char actual[LISTENER_ADDRESS_BYTES]) {
     struct sockaddr_storage name = {0};
@@ -65,9 +66,22 @@ int listener_open(const struct option_address *address, char actual[LISTENER_ADD
     return fd;
 }
 
+/* Without these, a client that vanished would keep its place for ever. */
+static void set_client_options(int fd) {
+    int on = 1;
+    unsigned silent_max_ms = PEER_SILENT_MAX_MS;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_max_ms, sizeof silent_max_ms);
+}
+
 static void pause_accepting(struct listener *listener, int error) {
     metric_inc(&listener->host->metrics->accept_failed);
-    log_write(LOG_WARN, "listener", "cannot accept: %s; pausing for %g s", strerror(error), accept_pause_s);
+    uint64_t n_held_back;
+    if (log_gate_open(&listener->log_gate, listener->host->now_us, log_every_us, &n_held_back)) {
+        log_write(LOG_WARN, "listener", "cannot accept: %s (%llu more since the last such line)",
+                  strerror(error), (unsigned long long)n_held_back);
+    }
     ev_io_stop(listener->host->loop, &listener->acceptable);
     ev_timer_set(&listener->resume, accept_pause_s, 0.);
     ev_timer_start(listener->host->loop, &listener->resume);
@@ -77,18 +91,13 @@ static void listener_on_acceptable(struct ev_loop *loop, ev_io *watcher, int eve
     (void)loop;
     (void)events;
     struct listener *listener = list_entry(watcher, struct listener, acceptable);
-    for (int n = 0; n < LISTENER_ACCEPTS_PER_TURN; n++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            int on = 1;
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            conn_adopt(listener->host, fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(listener, errno);
-            return;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
-        }
+    /* One at a time: whoever wakes first would else take all that wait, and the workers' loads differ. */
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        set_client_options(fd);
+        conn_adopt(listener->host, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        pause_accepting(listener, errno);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <ev.h>
 #include <stdint.h>
 
+#include "server/base/log.h"
 #include "server/base/option.h"
 #include "server/base/status.h"
 #include "server/net/conn.h"
@@ -25,6 +26,7 @@ struct listener {
     struct conn_host *host;
     ev_io acceptable;
     ev_timer resume;
+    struct log_gate log_gate;
 };
 
 /* Starts accepting from `fd` for `host`; both are borrowed. */

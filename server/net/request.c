@@ -30,6 +30,7 @@ struct request *request_borrow(struct request_pool *pool, uint32_t n_items) {
     request->conn = NULL;
     request->n_items = n_items;
     request->n_pending = 0;
+    request->is_counted = false;
     list_init(&request->in_conn);
     list_init(&request->in_pool);
     return request;

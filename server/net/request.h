@@ -29,6 +29,7 @@ struct request {
     enum wire_call call;
     int64_t started_at_us, deadline_us;
     uint32_t n_items, n_pending;
+    bool is_counted; /* among the connection's checks in flight */
     struct request_item items[];
 };
 

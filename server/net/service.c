@@ -151,7 +151,7 @@ static void answer(struct service *service, struct request *request) {
         }
         list_remove(&request->in_conn);
         send_response(service, conn);
-        if (conn->state != CONN_CLOSED) {
+        if (request->is_counted && conn->state != CONN_CLOSED) {
             conn_count_inflight(conn, -(int32_t)request->n_items);
         }
     }
@@ -215,7 +215,7 @@ static void start_checks(struct service *service, struct conn *conn, int64_t now
     request->started_at_us = now_us;
     request->deadline_us = now_us + timeout_us;
     list_push_back(&conn->requests, &request->in_conn);
-    conn_count_inflight(conn, (int32_t)request->n_items);
+    conn_count_started(conn, request->n_items);
     for (uint32_t i = 0; i < request->n_items; i++) {
         request->items[i].request = request;
         start_item(service, &request->items[i], &wire->checks[i], now_us);
@@ -224,6 +224,8 @@ static void start_checks(struct service *service, struct conn *conn, int64_t now
         answer(service, request);
     } else {
         metric_inc(&service->metrics->pending);
+        request->is_counted = true;
+        conn_count_inflight(conn, (int32_t)request->n_items);
     }
 }
 

@@ -195,6 +195,7 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
         call->magic = CALL_MAGIC;
         /* libev counts from its own reading of the clock at the start of this turn, as now_us does. */
         ev_timer_init(&call->deadline, call_on_deadline, (double)(deadline_us - now_us) * 1e-6, 0.);
+        ev_set_priority(&call->deadline, -1); /* after a long turn, a reply that has arrived comes first */
         call->deadline.data = call;
         ev_timer_start(cluster->loop, &call->deadline);
     }

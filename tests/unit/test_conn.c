@@ -17,6 +17,7 @@ struct bench {
     struct conn_metrics metrics;
     int peer;
     bool holds_back; /* count frames as under way instead of answering them */
+    uint32_t n_checks_per_frame;
     struct conn *conn;
     int n_frames, n_closed;
     size_t seen_bytes[MAX_SEEN];
@@ -26,6 +27,7 @@ static void echo_frame(void *arg, struct conn *conn, const uint8_t *body, size_t
     struct bench *bench = arg;
     assert_true(now_us > 0);
     bench->conn = conn;
+    conn_count_started(conn, bench->n_checks_per_frame);
     bench->seen_bytes[bench->n_frames++ % MAX_SEEN] = n_bytes;
     if (bench->holds_back) {
         conn_count_inflight(conn, 1);
@@ -44,8 +46,11 @@ static void note_closed(void *arg, struct conn *conn) {
     bench->n_closed++;
 }
 
-static const struct conn_options usual = {
-    .max_connections = 4, .max_inflight = 10, .max_output_bytes = 1 << 20, .frame_timeout_us = 60000000};
+static const struct conn_options usual = {.max_connections = 4,
+                                          .max_fd = 1000,
+                                          .max_inflight = 10,
+                                          .max_output_bytes = 1 << 20,
+                                          .frame_timeout_us = 60000000};
 
 /* Another client of the same host; returns its end of the socket. */
 static int add_client(struct bench *bench) {
@@ -123,6 +128,37 @@ static void test_many_frames_in_one_segment_are_all_served(void **state) {
     turn(&bench, 3);
     assert_int_equal(bench.n_frames, 3 * CONN_FRAMES_PER_TURN);
     expect_peer_gets(&bench, bytes, n);
+    teardown(&bench);
+}
+
+static void test_many_checks_use_up_a_turn(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, &usual);
+    bench.n_checks_per_frame = CONN_CHECKS_PER_TURN / 2;
+    uint8_t bytes[64];
+    size_t n = 0;
+    for (int i = 0; i < 5; i++) {
+        n += put_frame(bytes + n, "abc");
+    }
+    assert_int_equal(send(bench.peer, bytes, n, 0), n);
+    turn(&bench, 1);
+    assert_int_equal(bench.n_frames, 2);
+    turn(&bench, 1);
+    assert_int_equal(bench.n_frames, 4);
+    turn(&bench, 2);
+    expect_peer_gets(&bench, bytes, n);
+    teardown(&bench);
+}
+
+static void test_descriptors_are_kept_for_others(void **state) {
+    (void)state;
+    struct bench bench;
+    struct conn_options options = usual;
+    options.max_fd = 3;
+    setup(&bench, &options);
+    assert_int_equal(metric_get(&bench.metrics.refused), 1);
+    assert_true(peer_sees_end(bench.peer));
     teardown(&bench);
 }
 
@@ -298,6 +334,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_arrive_byte_by_byte),
         cmocka_unit_test(test_many_frames_in_one_segment_are_all_served),
+        cmocka_unit_test(test_many_checks_use_up_a_turn),
+        cmocka_unit_test(test_descriptors_are_kept_for_others),
         cmocka_unit_test(test_broken_framing_closes),
         cmocka_unit_test(test_half_a_frame_then_silence_closes),
         cmocka_unit_test(test_idle_connection_stays),

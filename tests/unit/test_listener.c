@@ -43,7 +43,8 @@ static void test_port_0_gives_a_free_port_and_clients_get_in(void **state) {
 
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct conn_metrics metrics = {0};
-    struct conn_options options = {.max_connections = 10, .max_inflight = 1, .max_output_bytes = 1};
+    struct conn_options options = {
+        .max_connections = 10, .max_fd = 1000, .max_inflight = 1, .max_output_bytes = 1};
     struct conn_host host;
     struct listener listener;
     conn_host_init(&host, loop, &options, &metrics, ignore_frame, ignore_closed, NULL);

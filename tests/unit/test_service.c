@@ -33,8 +33,11 @@ static int setup(void **state) {
     struct quota_set *quotas = registry_load_demo(&status);
     struct limiter_options limiter_options = {.store_timeout_us = 8000};
     struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
-    struct conn_options conn_options = {
-        .max_connections = 4, .max_inflight = 1000, .max_output_bytes = 1 << 20, .frame_timeout_us = 1000000};
+    struct conn_options conn_options = {.max_connections = 4,
+                                        .max_fd = 1000,
+                                        .max_inflight = 1000,
+                                        .max_output_bytes = 1 << 20,
+                                        .frame_timeout_us = 1000000};
     fake_store_init(&bench->store);
     bench->loop = ev_loop_new(EVFLAG_AUTO);
     bench->limiter = limiter_create(&limiter_options, quotas, &bench->store.store, &bench->limiter_metrics);
