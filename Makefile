@@ -11,10 +11,9 @@ SANITIZER ?=
 WERROR ?=
 V ?=
 
-ifneq ($(SANITIZER),)
-override BUILD := $(BUILD)/$(SANITIZER)
-endif
-ifndef MAKELEVEL
+# Where this build goes: a sanitized one below the plain one.
+OUT := $(BUILD)$(if $(SANITIZER),/$(SANITIZER))
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=$(shell nproc)
 endif
 Q := $(if $(V),,@)
@@ -32,7 +31,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwr
 SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all) \
 	$(if $(filter address,$(SANITIZER)),-fsanitize=undefined)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
-	-fno-omit-frame-pointer -pthread -I. -I$(BUILD) $(WARNINGS) $(SANITIZE)
+	-fno-omit-frame-pointer -pthread -I. -I$(OUT) $(WARNINGS) $(SANITIZE)
 LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
 TEST_LIBS := -lcmocka -llua5.1 $(LIBS)
 
@@ -45,21 +44,23 @@ SCRIPT_SRC := $(wildcard lua/*.lua)
 SUPPORT_SRC := $(filter-out %/main.c,$(wildcard tests/support/*.c)) \
 	$(filter-out tests/property/test_% tests/system/test_%,$(wildcard tests/property/*.c tests/system/*.c))
 
-object = $(patsubst %.c,$(BUILD)/%.o,$(1))
-program = $(patsubst %.c,$(BUILD)/%,$(1))
+object = $(patsubst %.c,$(OUT)/%.o,$(1))
+program = $(patsubst %.c,$(OUT)/%,$(1))
 
-GENERATED_OBJ := $(BUILD)/proto/sluice.pb-c.o $(BUILD)/lua/scripts.o
+GENERATED_OBJ := $(OUT)/proto/sluice.pb-c.o $(OUT)/lua/scripts.o
 PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
-LIBSLUICE_OBJ := $(call object,$(CLIENT_SRC) $(PROTO_SRC) server/base/buf.c) $(BUILD)/proto/sluice.pb-c.o
+LIBSLUICE_OBJ := $(call object,$(CLIENT_SRC) $(PROTO_SRC) server/base/buf.c) $(OUT)/proto/sluice.pb-c.o
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
-EXAMPLES := $(BUILD)/example_sync $(BUILD)/example_async
-PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(EXAMPLES)
-LIBRARIES := $(BUILD)/libsluice.a $(BUILD)/libsluice.so
+EXAMPLES := $(OUT)/example_sync $(OUT)/example_async
+PROGRAMS := $(OUT)/sluiced $(OUT)/sluice $(EXAMPLES)
+LIBRARIES := $(OUT)/libsluice.a $(OUT)/libsluice.so
 
-.PHONY: all run test test-build tests deps deps-lint bench install lint format check-layers check-docs clean help
+FORCE:
+.DELETE_ON_ERROR:
+.PHONY: FORCE all run test test-thread tests deps deps-lint bench install lint format check-layers check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -70,7 +71,7 @@ help: ## this list
 
 run: deps ## start a Redis Cluster and two frontends on loopback, until Ctrl-C
 	@$(MAKE) --no-print-directory all
-	@deploy/run.sh $(BUILD)
+	@deploy/run.sh $(OUT)
 
 deps: ## install what is missing, by apt
 	@deploy/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
@@ -79,9 +80,14 @@ deps-lint:
 	@deploy/deps.sh $(DEPS_LINT)
 
 test: deps ## build with and without sanitizers, run every test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory SANITIZER= all
 	@$(MAKE) --no-print-directory SANITIZER=address all tests
 	@tests/run_all.sh $(BUILD) $(BUILD)/address
+
+test-thread: deps ## the tests of threads and sockets under ThreadSanitizer
+	@$(MAKE) --no-print-directory SANITIZER= all
+	@$(MAKE) --no-print-directory SANITIZER=thread all tests
+	@tests/run_thread.sh $(BUILD) $(BUILD)/thread
 
 tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
 
@@ -93,94 +99,102 @@ check-layers: ## includes against the floors of the house
 	@tests/check_layers.sh
 
 check-docs: all ## options and metrics against their pages
-	@tests/check_docs.sh $(BUILD)/sluiced
+	@tests/check_docs.sh $(OUT)/sluiced
 
-lint: deps-lint $(BUILD)/proto/sluice.pb-c.h ## clang's warnings, clang-tidy, shellcheck, format
-	@tests/lint.sh $(BUILD)
+lint: deps-lint $(OUT)/proto/sluice.pb-c.h ## clang's warnings, clang-tidy, shellcheck, format
+	@tests/lint.sh $(OUT)
 
 format: deps-lint ## clang-format the tree
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-clean: ## remove build/
-	$(Q)rm -rf build
+clean: ## remove what was built
+	$(Q)rm -rf $(BUILD)
 
 # --- objects ---------------------------------------------------------------------------------------------
 
-$(BUILD)/%.o: %.c Makefile
+# Changed only when the compiler or its flags have, or the list of sources: then objects, or archives, are made anew.
+$(OUT)/flags: WHAT = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS)
+$(OUT)/sources: WHAT = $(PRODUCT_SRC) $(SUPPORT_SRC)
+$(OUT)/flags $(OUT)/sources: FORCE
+	$(Q)mkdir -p $(@D)
+	$(file >$@.new,$(WHAT))
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(OUT)/%.o: %.c Makefile $(OUT)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(call object,$(wildcard server/core/*.c proto/*.c)): BASE_CFLAGS += -Wconversion
-$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)): | $(BUILD)/proto/sluice.pb-c.h
+$(call object,$(wildcard server/core/*.c proto/*.c)): private BASE_CFLAGS += -Wconversion
+$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)): | $(OUT)/proto/sluice.pb-c.h
 
-$(BUILD)/proto/sluice.pb-c.h $(BUILD)/proto/sluice.pb-c.c &: proto/sluice.proto
+$(OUT)/proto/sluice.pb-c.h $(OUT)/proto/sluice.pb-c.c &: proto/sluice.proto
 	$(call say,PROTOC,$<)
-	$(Q)mkdir -p $(BUILD)/proto
-	$(Q)protoc-c --proto_path=. --c_out=$(BUILD) $<
+	$(Q)mkdir -p $(OUT)/proto
+	$(Q)protoc-c --proto_path=. --c_out=$(OUT) $<
 
-$(BUILD)/lua/scripts.c: $(SCRIPT_SRC) $(wildcard lua/lib/*.lua) lua/embed.sh
+$(OUT)/lua/scripts.c: $(SCRIPT_SRC) $(wildcard lua/lib/*.lua) lua/embed.sh
 	$(call say,EMBED,$(SCRIPT_SRC))
 	$(Q)mkdir -p $(@D)
 	$(Q)lua/embed.sh $@ $(SCRIPT_SRC)
 
-$(GENERATED_OBJ): $(BUILD)/%.o: $(BUILD)/%.c
+$(GENERATED_OBJ): $(OUT)/%.o: $(OUT)/%.c Makefile $(OUT)/flags
 	$(call say,CC,$<)
-	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -w -c $< -o $@
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -w -MMD -MP -c $< -o $@
 
 # --- programs --------------------------------------------------------------------------------------------
 
-$(BUILD)/libproduct.a: $(PRODUCT_OBJ)
+$(OUT)/libproduct.a: $(PRODUCT_OBJ) $(OUT)/sources
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) qcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
-$(BUILD)/libsupport.a: $(call object,$(SUPPORT_SRC))
+$(OUT)/libsupport.a: $(call object,$(SUPPORT_SRC)) $(OUT)/sources
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) qcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
 link = $(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@
 
-$(BUILD)/sluiced: $(BUILD)/server/main.o $(BUILD)/libproduct.a
+$(OUT)/sluiced: $(OUT)/server/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(LIBS)
 
-$(BUILD)/sluice: $(BUILD)/client/cmd/main.o $(BUILD)/libproduct.a
+$(OUT)/sluice: $(OUT)/client/cmd/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(LIBS)
 
 # The examples are linked as a user would: against the library alone.
-$(EXAMPLES): $(BUILD)/example_%: $(BUILD)/client/example_%.o $(BUILD)/libsluice.a
+$(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 	$(call say,LINK,$@)
 	$(link) -lev -lprotobuf-c
 
-$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(BUILD)/libsupport.a $(BUILD)/libproduct.a
+$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
 
 # --- the client library ----------------------------------------------------------------------------------
 
 # One object whose hidden symbols are local, so that only the public names of sluice.h can clash with others.
-$(BUILD)/libsluice.a: $(LIBSLUICE_OBJ)
+$(OUT)/libsluice.a: $(LIBSLUICE_OBJ)
 	$(call say,AR,$@)
-	$(Q)$(LD) -r -o $(BUILD)/libsluice.o $^
-	$(Q)objcopy --localize-hidden $(BUILD)/libsluice.o
-	$(Q)rm -f $@ && $(AR) qcs $@ $(BUILD)/libsluice.o
+	$(Q)$(LD) -r -o $(OUT)/libsluice.o $^
+	$(Q)objcopy --localize-hidden $(OUT)/libsluice.o
+	$(Q)rm -f $@ && $(AR) qcs $@ $(OUT)/libsluice.o
 
-$(BUILD)/libsluice.so: $(LIBSLUICE_OBJ)
+$(OUT)/libsluice.so: $(LIBSLUICE_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.$(SOVERSION) $^ -o $@ \
 		-lev -lprotobuf-c
 
+install: TO = "$(DESTDIR)$(PREFIX)"
 install: all ## install programs, library, header and pkg-config file below DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 755 $(BUILD)/sluiced $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin
-	install -m 644 client/sluice.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(BUILD)/libsluice.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(BUILD)/libsluice.so $(DESTDIR)$(PREFIX)/lib/libsluice.so.$(VERSION)
-	ln -sf libsluice.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libsluice.so.$(SOVERSION)
-	ln -sf libsluice.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libsluice.so
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' client/sluice.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/sluice.pc
+	install -d $(TO)/bin $(TO)/include $(TO)/lib/pkgconfig
+	install -m 755 $(OUT)/sluiced $(OUT)/sluice $(TO)/bin
+	install -m 644 client/sluice.h $(TO)/include
+	install -m 644 $(OUT)/libsluice.a $(TO)/lib
+	install -m 755 $(OUT)/libsluice.so $(TO)/lib/libsluice.so.$(VERSION)
+	ln -sf libsluice.so.$(VERSION) $(TO)/lib/libsluice.so.$(SOVERSION)
+	ln -sf libsluice.so.$(SOVERSION) $(TO)/lib/libsluice.so
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' client/sluice.pc.in > $(TO)/lib/pkgconfig/sluice.pc
 
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -5,6 +5,7 @@
 # proto/wire.c, hiredis only in redis_reply, clocks only in base/clock, libmicrohttpd only in admin/http.
 set -u
 cd "$(dirname "$0")/.." || exit 2
+bad=0
 
 find server proto client admin -name '*.[ch]' -exec grep -n '^#include' {} + | awk -F: '
 # The floor of a file, as a word.
@@ -65,4 +66,4 @@ if [ -n "$clocks" ]; then
     printf '%s\n' "$clocks" | sed 's/$/   <- clocks are read in server\/base\/clock.c alone/'
     bad=1
 fi
-exit "${bad:-0}"
+exit "$bad"

@@ -7,11 +7,9 @@ sanitized=$2
 export SLUICE_PLAIN_BUILD="$plain" SLUICE_BUILD="$sanitized"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 
-tests/run_tests.sh \
-    "tests/check_layers.sh" \
-    "tests/check_headers.sh $sanitized" \
-    "tests/check_docs.sh $sanitized/sluiced" \
-    "tests/check_install.sh $plain" \
-    "$sanitized"/tests/unit/test_*[!.]? \
-    "$sanitized"/tests/property/test_*[!.]? \
-    "$sanitized"/tests/system/test_*[!.]?
+set -- "tests/check_layers.sh" "tests/check_headers.sh $sanitized" "tests/check_docs.sh $sanitized/sluiced" \
+    "tests/check_install.sh $plain"
+for source in tests/unit/test_*.c tests/property/test_*.c tests/system/test_*.c; do
+    set -- "$@" "$sanitized/${source%.c}"
+done
+tests/run_tests.sh "$@"
