@@ -119,7 +119,7 @@ print_welcome() {
     say "Try, in another terminal:"
     say
     say "  $BUILD/sluice check demo hello alice --server $HOST:${ports[0]} --server $HOST:${ports[1]}"
-    say "  $BUILD/sluice replay ACCESS_LOG --tenant demo --resource hello --speed 0 --server $HOST:${ports[0]}"
+    say "  $BUILD/sluice replay tests/fixtures/access_small.log --tenant demo --resource hello --speed 0 --server $HOST:${ports[0]}"
     say "  curl http://$HOST:$((ports[0] + 1))/metrics"
     say
     say "Ctrl-C ends it and leaves nothing behind."

@@ -55,7 +55,7 @@ static const struct option_spec options_table[] = {
     {"resource", "R", OPTION_TEXT, OPTION(resource), 0, 0, "resource to ask for; required"},
     {"speed", "X", OPTION_FACTOR, OPTION(speed), 0, 0, "times the log's own pace; 0: as fast as possible"},
     {"cost", "N", OPTION_COUNT, OPTION(cost), 1, WIRE_COST_MAX, "tokens each check takes"},
-    {"limit-lines", "N", OPTION_COUNT, OPTION(max_lines), 1, INT64_MAX, "stop after so many lines"},
+    {"limit-lines", "N", OPTION_COUNT, OPTION(max_lines), 1, INT64_MAX, "read so many lines of LOG at most"},
     {"window", "N", OPTION_COUNT, OPTION(window), 1, WINDOW_MAX, "checks in flight at most"},
     {"server", "HOST:PORT", OPTION_LIST, OPTION(servers), 0, 0, TARGET_SERVER_HELP},
     {"timeout", "DURATION", OPTION_DURATION_US, OPTION(timeout_us), 1000, TARGET_TIMEOUT_MAX_US,
@@ -85,6 +85,7 @@ struct replay {
     ev_signal on_int, on_term;
     struct pacer pacer;
     struct access_log_entry entry; /* the next to send, when has_entry; valid until the source is asked again */
+    bool is_answered;              /* the ping was */
     bool has_entry, is_input_over, is_interrupted, has_failed;
     struct replay_check *checks, *free_checks;
     size_t n_in_flight;
@@ -92,15 +93,15 @@ struct replay {
     struct tally *tally;
     struct histogram latency_us; /* of answers */
     uint64_t n_by_source[N_SOURCES];
-    int64_t began_at_us, ended_at_us, max_late_us;
+    int64_t began_at_us, ended_at_us, max_late_us; /* began: sent the first; 0: not yet */
     char first_error[SLUICE_MESSAGE_BYTES + 64];
     struct status failure; /* why it ended, when has_failed */
 };
 
-/* From the first send to the end, or to now. */
+/* From the first send to the end, or to now; 0 before it. */
 static uint64_t took_us(const struct replay *replay) {
     int64_t until_us = replay->ended_at_us > 0 ? replay->ended_at_us : clock_mono_us();
-    return (uint64_t)(until_us - replay->began_at_us);
+    return replay->began_at_us > 0 ? (uint64_t)(until_us - replay->began_at_us) : 0;
 }
 
 /* --- sending --------------------------------------------------------------------------------------------- */
@@ -207,6 +208,10 @@ static void pump(struct replay *replay) {
             ev_timer_start(replay->loop, &replay->due);
             break;
         }
+        if (replay->began_at_us == 0) {
+            replay->began_at_us = now_us;
+            report_warn_unsorted(stderr, "replay", log_source_stats(replay->source));
+        }
         if (replay->options->speed > 0 && late_us > replay->max_late_us) {
             replay->max_late_us = late_us;
         }
@@ -243,7 +248,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events) {
         ev_break(loop, EVBREAK_ALL);
     }
     replay->is_interrupted = true;
-    if (replay->began_at_us == 0) {
+    if (!replay->is_answered) {
         status_fail(&replay->failure, "interrupted before a frontend had answered");
         replay->has_failed = true;
     }
@@ -256,10 +261,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     char text[128];
     (void)loop;
     (void)events;
-    snprintf(text, sizeof text, "%" PRIu64 " lines, %" PRIu64 " denied, %" PRIu64 " errors, %s", stats->n_lines,
+    snprintf(text, sizeof text, "%" PRIu64 " sent, %" PRIu64 " denied, %" PRIu64 " errors, %s", stats->n_given,
              tally_total(replay->tally, TALLY_DENIED), tally_total(replay->tally, TALLY_FAILED),
              show_rate(replay->latency_us.n, took_us(replay)).text);
-    progress_show(&replay->progress, stats->n_bytes, stats->total_bytes, text);
+    if (stats->is_sorted) {
+        progress_show(&replay->progress, stats->n_given, stats->n_lines - stats->n_bad, text);
+    } else {
+        progress_show(&replay->progress, stats->n_bytes, stats->total_bytes, text);
+    }
 }
 
 static void on_probed(void *arg, enum sluice_status status, const char *message,
@@ -269,7 +278,7 @@ static void on_probed(void *arg, enum sluice_status status, const char *message,
     (void)decisions;
     (void)n_decisions;
     if (status == SLUICE_OK) {
-        replay->began_at_us = clock_mono_us();
+        replay->is_answered = true;
         pump(replay);
     } else if (!replay->is_interrupted) {
         status_fail(&replay->failure, "%s: %s%s", sluice_status_text(status), message,
@@ -331,7 +340,9 @@ static bool replay_init(struct replay *replay, const struct replay_options *opti
     replay->options = options;
     pacer_init(&replay->pacer, options->speed);
     progress_init(&replay->progress, stderr, &terminal);
-    replay->source = log_source_open(path, (uint64_t)options->max_lines, status);
+    struct log_source_options log_options = {.max_lines = (uint64_t)options->max_lines,
+                                             .max_sorted = options->speed > 0 ? LOG_SOURCE_SORT_MAX : 0};
+    replay->source = log_source_open(path, &log_options, status);
     if (replay->source == NULL) {
         return false;
     }
@@ -376,6 +387,9 @@ static bool replay_run(struct replay *replay, struct status *status) {
     ev_signal_stop(replay->loop, &replay->on_term);
     replay->is_input_over = true;
     sluice_close(&replay->client); /* what is still in flight counts as failed */
+    if (!replay->has_failed && !replay->is_interrupted) {
+        replay->has_failed = !log_source_had_entries(replay->source, &replay->failure);
+    }
     *status = replay->failure;
     return !replay->has_failed;
 }
@@ -444,9 +458,9 @@ static bool print_json(const struct replay *replay) {
     return report_print_json_pair(stdout, json, own);
 }
 
-/* Nothing to report when it ended, by an error, before the first line. */
+/* Nothing to report when it ended, by an error, before the first check. */
 static bool has_result(const struct replay *replay) {
-    return replay->began_at_us > 0 && (!replay->has_failed || log_source_stats(replay->source)->n_lines > 0);
+    return replay->is_answered && (!replay->has_failed || replay->began_at_us > 0);
 }
 
 static bool report(const struct replay *replay) {
@@ -481,7 +495,7 @@ static int run(const void *options_read, char *const *arguments) {
 const struct command cmd_replay = {
     .name = "replay",
     .summary = "Send the requests of a log as checks to running frontends",
-    .arguments = "ACCESS_LOG --tenant T --resource R",
+    .arguments = "LOG --tenant T --resource R",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = options_table,
@@ -489,11 +503,13 @@ const struct command cmd_replay = {
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .notes =
-        "ACCESS_LOG is in common or combined format; - reads standard input. The client address is the key.\n"
-        "A line is sent when its time has come, counted from the first line; one dated before a line above\n"
-        "it is sent with that one. Latency is from sending to answer, its percentiles at most 1 % too high;\n"
-        "'behind pace' is how late a check was sent. Ctrl-C ends early, with the table so far.\n"
-        "Exit code: 0 when all checks were answered, 2 when any failed.\n\n"
+        "LOG is in common or combined format; - reads standard input. The client address is the key.\n"
+        "All of LOG is read and sorted by time first; a line is sent when its time has come, counted from the\n"
+        "earliest. A log of more than 2000000 lines is not sorted, which is said: there, a line dated before\n"
+        "one above it is sent with that one. With --speed 0 lines are sent as they are read, in their order.\n"
+        "Latency is from sending to answer, its percentiles at most 1 % too high; 'behind pace' is how late a\n"
+        "check was sent. Ctrl-C ends early, with the table so far.\n"
+        "Exit code: 0 when all checks were answered, 2 when any failed or no line of LOG is valid.\n\n"
         "  sluice replay access.log --tenant demo --resource hello --speed 60\n",
     .run = run,
 };

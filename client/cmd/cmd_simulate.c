@@ -16,6 +16,7 @@
 #include "client/cmd/tally.h"
 #include "client/cmd/timeline.h"
 #include "proto/wire.h"
+#include "server/base/units.h"
 #include "server/limit/limiter.h"
 #include "server/quota/registry.h"
 #include "server/store/embedded_store.h"
@@ -50,8 +51,7 @@ struct simulation {
     struct limiter_metrics limiter_metrics;
     struct embedded_metrics store_metrics;
     struct timeline timeline;
-    int64_t first_at_us, now_us; /* virtual time: the latest seen in the log */
-    uint64_t n_backward;         /* lines dated before that */
+    int64_t first_at_us, now_us; /* virtual time: the latest seen */
     uint64_t n_matched;
     uint64_t n_waited; /* admitted, but told to wait */
     int64_t max_wait_us;
@@ -77,13 +77,14 @@ static bool judge_options(const struct simulate_options *options, struct status 
 static bool simulation_init(struct simulation *simulation, const struct simulate_options *options,
                             const char *path, struct status *status) {
     static const struct limiter_options limiter_options = {.store_timeout_us = 0};
+    static const struct log_source_options log_options = {.max_sorted = LOG_SOURCE_SORT_MAX};
     *simulation = (struct simulation){.options = options};
     timeline_init(&simulation->timeline);
     simulation->quotas = registry_load_file(options->quota_file, status);
     if (simulation->quotas == NULL) {
         return false;
     }
-    simulation->source = log_source_open(path, 0, status);
+    simulation->source = log_source_open(path, &log_options, status);
     if (simulation->source == NULL) {
         return false;
     }
@@ -109,15 +110,14 @@ static void simulation_deinit(struct simulation *simulation) {
     quota_set_release(&simulation->quotas);
 }
 
+/* Time never goes back, though an unsorted log does. */
 static void advance_time(struct simulation *simulation, int64_t at_us) {
-    if (simulation->now_us == 0) {
+    const struct log_source_stats *stats = log_source_stats(simulation->source);
+    if (stats->n_given == 1) {
         simulation->first_at_us = at_us;
-        simulation->now_us = at_us;
-    } else if (at_us < simulation->now_us) {
-        simulation->n_backward++;
-    } else {
-        simulation->now_us = at_us;
+        report_warn_unsorted(stderr, "simulate", stats);
     }
+    simulation->now_us = at_us > simulation->now_us ? at_us : simulation->now_us;
 }
 
 /* The embedded store decides at once, so a call is never pending. */
@@ -158,22 +158,42 @@ static bool run_log(struct simulation *simulation, struct status *status) {
             }
             break;
         case LOG_SOURCE_END:
-            return true;
+            return log_source_had_entries(simulation->source, status);
         }
     }
+}
+
+/* The quota that decided, NULL when none matched. */
+static const struct quota *find_quota(const struct simulation *simulation) {
+    return quota_set_find(simulation->quotas, bytes_of(simulation->options->tenant),
+                          bytes_of(simulation->options->resource));
+}
+
+/* "demo hello: per_key (5 per 1s, burst 10), ..." */
+static void print_judge(const struct simulation *simulation) {
+    const struct quota *quota = find_quota(simulation);
+    fprintf(stdout, "%-14s %s %s: ", "judged as", simulation->options->tenant, simulation->options->resource);
+    if (quota == NULL) {
+        bool is_allowed = quota_set_unknown(simulation->quotas) == QUOTA_UNKNOWN_ALLOW;
+        printf("no quota matches, the default %s\n", is_allowed ? "allows" : "denies");
+        return;
+    }
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        const struct bucket_limit *limit = &quota->limits[i];
+        printf("%s%s (%" PRId64 " per %s, burst %" PRId64 ")", i > 0 ? ", " : "", quota->limit_names[i],
+               limit->count, units_show_duration(limit->period_s * 1000000).text,
+               limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+    }
+    putchar('\n');
 }
 
 static void print_table(struct simulation *simulation) {
     struct terminal terminal = terminal_detect(fileno(stdout));
     uint64_t n_shared = metric_get(&simulation->store_metrics.overflowed);
     report_print_counts(stdout, log_source_stats(simulation->source), simulation->tally);
-    if (simulation->now_us > 0) {
-        report_print_row(stdout, "time", "%s to %s, in steps of 1s as in the log",
-                         show_time(simulation->first_at_us).text, show_time(simulation->now_us).text);
-        report_print_row(stdout, "out of order",
-                         "%" PRIu64 " (dated before a line above; counted at that line's time)",
-                         simulation->n_backward);
-    }
+    print_judge(simulation);
+    report_print_row(stdout, "time", "%s to %s, in steps of 1s as in the log",
+                     show_time(simulation->first_at_us).text, show_time(simulation->now_us).text);
     if (simulation->n_waited > 0) {
         report_print_row(stdout, "told to wait", "%" PRIu64 ", at most %s", simulation->n_waited,
                          show_duration((uint64_t)simulation->max_wait_us).text);
@@ -202,24 +222,34 @@ static json_t *make_slots(const struct timeline *timeline) {
     return slots;
 }
 
+/* The names of the quota's limits; empty when none matched. */
+static json_t *make_limits(const struct simulation *simulation) {
+    const struct quota *quota = find_quota(simulation);
+    json_t *limits = json_array();
+    for (uint32_t i = 0; quota != NULL && i < quota->n_limits; i++) {
+        json_array_append_new(limits, json_string(quota->limit_names[i]));
+    }
+    return limits;
+}
+
 static bool print_json(const struct simulation *simulation) {
     json_t *json = report_make_json(log_source_stats(simulation->source), simulation->tally,
                                     (size_t)simulation->options->top);
     json_t *own = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "first", show_time(simulation->first_at_us).text,
-        "last", show_time(simulation->now_us).text, "unmatched",
+        "{s:s, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "tenant", simulation->options->tenant,
+        "resource", simulation->options->resource, "limits", make_limits(simulation), "first",
+        show_time(simulation->first_at_us).text, "last", show_time(simulation->now_us).text, "unmatched",
         (json_int_t)(tally_total(simulation->tally, TALLY_ALLOWED) +
                      tally_total(simulation->tally, TALLY_DENIED) - simulation->n_matched),
-        "out_of_order_lines", (json_int_t)simulation->n_backward, "waited", (json_int_t)simulation->n_waited,
-        "wait_max_us", (json_int_t)simulation->max_wait_us, "shared_bucket_checks",
-        (json_int_t)metric_get(&simulation->store_metrics.overflowed), "slot_s",
+        "waited", (json_int_t)simulation->n_waited, "wait_max_us", (json_int_t)simulation->max_wait_us,
+        "shared_bucket_checks", (json_int_t)metric_get(&simulation->store_metrics.overflowed), "slot_s",
         (json_int_t)timeline_width_s(&simulation->timeline), "slots", make_slots(&simulation->timeline));
     return report_print_json_pair(stdout, json, own);
 }
 
 /* Else a mistyped name would look like a free pass. */
 static void warn_if_unmatched(const struct simulation *simulation) {
-    if (simulation->n_matched == 0 && simulation->timeline.n_slots > 0) {
+    if (simulation->n_matched == 0) {
         fprintf(stderr,
                 "sluice simulate: no quota matches %s %s in %s; its default decided (--tenant, --resource)\n",
                 simulation->options->tenant, simulation->options->resource, simulation->options->quota_file);
@@ -253,7 +283,7 @@ static int run(const void *options_read, char *const *arguments) {
 const struct command cmd_simulate = {
     .name = "simulate",
     .summary = "Tell what a quota would have done to the requests of a log, without any server",
-    .arguments = "ACCESS_LOG --quota FILE",
+    .arguments = "LOG --quota FILE",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = options_table,
@@ -261,10 +291,12 @@ const struct command cmd_simulate = {
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .notes =
-        "ACCESS_LOG is in common or combined format; - reads standard input. The client address is the key.\n"
+        "LOG is in common or combined format; - reads standard input. The client address is the key.\n"
         "The decisions are those of a frontend, in virtual time: the log's, which has a resolution of 1s, so\n"
-        "requests of one second count as simultaneous. Time never goes back; a line dated before one above it\n"
-        "counts at that one's time. Exit code: 0, or 2 on an error.\n\n"
+        "requests of one second count as simultaneous. Lines are sorted by time first. A log of more than\n"
+        "2000000 lines is not, which is said: there, a line dated before one above it counts at that one's\n"
+        "time, and verdicts on a log that is far out of order are worthless. Exit code: 0, or 2 on an error,\n"
+        "as when no line of LOG is valid.\n\n"
         "  sluice simulate --quota quotas.yaml /var/log/apache2/access.log\n",
     .run = run,
 };

@@ -1,39 +1,55 @@
 /* log_source.c — cuts a descriptor's bytes into lines and has each parsed.
  *
  * The buffer holds one line of the longest kind and one read; a longer line is dropped piece by piece while
- * `is_skipping`, and counted once when it ends. */
+ * `is_skipping`, and counted once when it ends. To sort, entries are collected until the input ends:
+ *
+ *   COLLECTING ── end ────────────> sort ─> GIVING ─> STREAMING (which then finds the end)
+ *              └─ list is full ───────────> GIVING ─> the entry that was too many ─> STREAMING */
 #include "client/cmd/log_source.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cmd/entry_list.h"
+
 enum { BUFFER_BYTES = 2 * LOG_SOURCE_LINE_MAX_BYTES };
 
+enum phase { COLLECTING, GIVING, STREAMING };
+
 struct log_source {
-    const char *path;
+    const char *name; /* for messages */
     int fd;
     bool is_at_eof, is_skipping;
     uint64_t max_lines;
+    enum phase phase;
+    struct entry_list list;
+    struct access_log_entry spilled; /* the first that the list had no room for */
+    int64_t latest_at_us;
     size_t start, end; /* what is read and not yet consumed */
     struct log_source_stats stats;
     uint8_t bytes[BUFFER_BYTES];
 };
 
-struct log_source *log_source_open(const char *path, uint64_t max_lines, struct status *status) {
+struct log_source *log_source_open(const char *path, const struct log_source_options *options,
+                                   struct status *status) {
     struct log_source *source = calloc(1, sizeof *source);
     if (source == NULL) {
         status_fail(status, "out of memory");
         return NULL;
     }
-    source->path = path;
-    source->max_lines = max_lines;
-    source->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool is_stdin = strcmp(path, "-") == 0;
+    source->name = is_stdin ? "standard input" : path;
+    source->max_lines = options->max_lines;
+    source->phase = options->max_sorted > 0 ? COLLECTING : STREAMING;
+    entry_list_init(&source->list, options->max_sorted);
+    source->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (source->fd < 0) {
-        status_fail(status, "cannot open %s: %s", path, strerror(errno));
+        status_fail(status, "%s: cannot be opened: %s", path, strerror(errno));
         free(source);
         return NULL;
     }
@@ -45,9 +61,13 @@ struct log_source *log_source_open(const char *path, uint64_t max_lines, struct 
 }
 
 void log_source_close(struct log_source **source) {
-    if (*source != NULL && (*source)->fd != STDIN_FILENO) {
+    if (*source == NULL) {
+        return;
+    }
+    if ((*source)->fd != STDIN_FILENO) {
         close((*source)->fd);
     }
+    entry_list_deinit(&(*source)->list);
     free(*source);
     *source = NULL;
 }
@@ -79,7 +99,16 @@ static enum access_log_outcome take_line(struct log_source *source, size_t n_byt
     return count_line(source, is_too_long ? ACCESS_LOG_TOO_LONG : access_log_parse(line, n_bytes, entry));
 }
 
-enum log_source_step log_source_next(struct log_source *source, struct access_log_entry *entry) {
+static void note_time(struct log_source *source, int64_t at_us) {
+    if (at_us < source->latest_at_us) {
+        source->stats.n_backward++;
+    } else {
+        source->latest_at_us = at_us;
+    }
+}
+
+/* The next entry as the log has it. */
+static enum log_source_step read_entry(struct log_source *source, struct access_log_entry *entry) {
     while (source->max_lines == 0 || source->stats.n_lines < source->max_lines) {
         const uint8_t *front = source->bytes + source->start;
         size_t n_left = source->end - source->start;
@@ -95,10 +124,57 @@ enum log_source_step log_source_next(struct log_source *source, struct access_lo
             return LOG_SOURCE_END;
         }
         if (outcome == ACCESS_LOG_OK) {
+            note_time(source, entry->at_us);
             return LOG_SOURCE_ENTRY;
         }
     }
     return LOG_SOURCE_END;
+}
+
+/* Starved, or ended and in the next phase. */
+static enum log_source_step collect(struct log_source *source) {
+    struct access_log_entry entry;
+    for (;;) {
+        switch (read_entry(source, &entry)) {
+        case LOG_SOURCE_ENTRY:
+            if (!entry_list_add(&source->list, &entry)) {
+                source->spilled = entry;
+                source->stats.is_beyond_sort = true;
+                source->phase = GIVING;
+                return LOG_SOURCE_END;
+            }
+            break;
+        case LOG_SOURCE_STARVED:
+            return LOG_SOURCE_STARVED;
+        case LOG_SOURCE_END:
+            entry_list_sort(&source->list);
+            source->stats.is_sorted = true;
+            source->phase = GIVING;
+            return LOG_SOURCE_END;
+        }
+    }
+}
+
+/* From the list, at its end what was spilled, from then on as read. */
+static enum log_source_step give(struct log_source *source, struct access_log_entry *entry) {
+    if (entry_list_take(&source->list, entry)) {
+        return LOG_SOURCE_ENTRY;
+    }
+    source->phase = STREAMING;
+    if (source->stats.is_beyond_sort) {
+        *entry = source->spilled;
+        return LOG_SOURCE_ENTRY;
+    }
+    return LOG_SOURCE_END;
+}
+
+enum log_source_step log_source_next(struct log_source *source, struct access_log_entry *entry) {
+    if (source->phase == COLLECTING && collect(source) == LOG_SOURCE_STARVED) {
+        return LOG_SOURCE_STARVED;
+    }
+    enum log_source_step step = source->phase == GIVING ? give(source, entry) : read_entry(source, entry);
+    source->stats.n_given += step == LOG_SOURCE_ENTRY;
+    return step;
 }
 
 bool log_source_fill(struct log_source *source, struct status *status) {
@@ -117,12 +193,24 @@ bool log_source_fill(struct log_source *source, struct status *status) {
         n = read(source->fd, source->bytes + source->end, BUFFER_BYTES - source->end);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN) {
-        return status_fail(status, "cannot read %s: %s", source->path, strerror(errno));
+        return status_fail(status, "%s: cannot be read: %s", source->name, strerror(errno));
     }
     if (n == 0) {
         source->is_at_eof = true;
     } else if (n > 0) {
         source->end += (size_t)n;
+    }
+    return true;
+}
+
+bool log_source_had_entries(const struct log_source *source, struct status *status) {
+    const struct log_source_stats *stats = &source->stats;
+    if (stats->n_lines == 0) {
+        return status_fail(status, "%s: is empty", source->name);
+    }
+    if (stats->n_bad == stats->n_lines) {
+        return status_fail(status, "%s: no valid line among the %" PRIu64 " read; line 1: %s", source->name,
+                           stats->n_lines, access_log_outcome_text(stats->bad[0].outcome));
     }
     return true;
 }

@@ -1,8 +1,9 @@
 /* log_source.h — an access log as a stream of entries: a file or standard input, in bounded memory.
  *
- * Bad lines are skipped, counted and remembered by number. Reading is split in two so that an event loop can
- * wait for input: `next` takes entries from what was read, `fill` reads once (and may block unless the
- * descriptor is readable). One thread. */
+ * Bad lines are skipped, counted and remembered by number. Servers write a line when its request ends, so logs
+ * are never quite in order; entries can be had by time: then the first one comes when all of the log was read.
+ * Reading is split in two so that an event loop can wait for input: `next` takes entries from what was read,
+ * `fill` reads once (and may block unless the descriptor is readable). One thread. */
 #ifndef SLUICE_CLIENT_CMD_LOG_SOURCE_H
 #define SLUICE_CLIENT_CMD_LOG_SOURCE_H
 
@@ -13,7 +14,8 @@
 #include "client/cmd/access_log.h"
 #include "server/base/status.h"
 
-enum { LOG_SOURCE_LINE_MAX_BYTES = 64 * 1024, LOG_SOURCE_BAD_NAMED = 8 };
+/* Sorting so many takes about 130 MiB. */
+enum { LOG_SOURCE_LINE_MAX_BYTES = 64 * 1024, LOG_SOURCE_BAD_NAMED = 8, LOG_SOURCE_SORT_MAX = 2000000 };
 
 struct log_source_bad_line {
     uint64_t number; /* from 1 */
@@ -26,6 +28,10 @@ struct log_source_stats {
     struct log_source_bad_line bad[LOG_SOURCE_BAD_NAMED]; /* the first of them */
     uint64_t n_bytes;                                     /* consumed */
     uint64_t total_bytes;                                 /* of a regular file; 0: not known */
+    uint64_t n_backward;                                  /* entries dated before one above them */
+    uint64_t n_given;                                     /* entries that `next` gave */
+    bool is_sorted;      /* all of the log was read, and entries come by time */
+    bool is_beyond_sort; /* they should, but are too many; they come as in the log */
 };
 
 enum log_source_step {
@@ -36,8 +42,14 @@ enum log_source_step {
 
 struct log_source;
 
-/* Opens a path, "-" for standard input. Stops after `max_lines` lines; 0: no limit. NULL with a sentence. */
-struct log_source *log_source_open(const char *path, uint64_t max_lines, struct status *status);
+struct log_source_options {
+    uint64_t max_lines; /* stop after so many; 0: no limit */
+    size_t max_sorted;  /* give entries by time, unless there are more than so many; 0: as in the log */
+};
+
+/* Opens a path, "-" for standard input; the path is borrowed. NULL with a sentence. */
+struct log_source *log_source_open(const char *path, const struct log_source_options *options,
+                                   struct status *status);
 void log_source_close(struct log_source **source);
 
 enum log_source_step log_source_next(struct log_source *source, struct access_log_entry *entry)
@@ -45,6 +57,10 @@ enum log_source_step log_source_next(struct log_source *source, struct access_lo
 /* Reads once. Only to be called when starved. False with a sentence when the input cannot be read; what was
  * read before stays valid. */
 bool log_source_fill(struct log_source *source, struct status *status) __attribute__((warn_unused_result));
+
+/* To be asked at the end: false with a sentence when there was not one valid line. */
+bool log_source_had_entries(const struct log_source *source, struct status *status)
+    __attribute__((warn_unused_result));
 
 /* What to wait for before filling. */
 int log_source_fd(const struct log_source *source);

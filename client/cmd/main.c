@@ -83,7 +83,7 @@ static int dispatch(int argc, char *const *argv) {
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         return print_help(argc - 2, argv + 2);
     }
-    if (strcmp(word, "--version") == 0) {
+    if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
         printf("sluice %s\n", sluice_version());
         return 0;
     }

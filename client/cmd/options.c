@@ -98,6 +98,14 @@ static bool read_option(const struct command *command, int argc, char *const *ar
     return set_member(spec, argv[++*at], options, status);
 }
 
+/* "sluice ping [OPTION ...]" */
+static struct units_shown show_usage(const struct command *command) {
+    struct units_shown usage;
+    snprintf(usage.text, sizeof usage.text, "sluice %s%s%s [OPTION ...]", command->name,
+             command->arguments[0] != '\0' ? " " : "", command->arguments);
+    return usage;
+}
+
 static bool asks_for_help(int argc, char *const *argv) {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -128,15 +136,15 @@ bool options_parse(const struct command *command, int argc, char *const *argv, v
         } else if (!options_ended && word[0] == '-' && word[1] != '\0') {
             return status_fail(status, "unknown option %s; 'sluice %s --help' lists them", word, command->name);
         } else if (n_arguments == command->max_arguments) {
-            return status_fail(status, "'%s' is one argument too many; usage: sluice %s %s", word,
-                               command->name, command->arguments);
+            return status_fail(status, "'%s' is one argument too many; usage: %s", word,
+                               show_usage(command).text);
         } else {
             arguments[n_arguments++] = argv[at];
         }
     }
     arguments[n_arguments] = NULL;
     if (n_arguments < command->min_arguments) {
-        return status_fail(status, "too few arguments; usage: sluice %s %s", command->name, command->arguments);
+        return status_fail(status, "too few arguments; usage: %s", show_usage(command).text);
     }
     return true;
 }
@@ -172,8 +180,7 @@ static void print_default(const struct option_spec *spec, const void *defaults, 
 }
 
 void options_print_help(const struct command *command, FILE *out) {
-    fprintf(out, "Usage: sluice %s%s%s [OPTION ...]\n\n%s.\n\n", command->name,
-            command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
+    fprintf(out, "Usage: %s\n\n%s.\n\n", show_usage(command).text, command->summary);
     for (size_t i = 0; i < command->n_options; i++) {
         const struct option_spec *spec = &command->options[i];
         bool has_value = spec->value != NULL;

@@ -10,6 +10,16 @@
 
 enum { NAME_CELLS = 14 };
 
+void report_warn_unsorted(FILE *err, const char *command, const struct log_source_stats *stats) {
+    if (stats->is_beyond_sort) {
+        fprintf(
+            err,
+            "sluice %s: too many lines to sort by time (more than %d, or memory is short); they are taken in\n"
+            "the order of the log, and one dated before a line above it counts at that line's time\n",
+            command, LOG_SOURCE_SORT_MAX);
+    }
+}
+
 void report_print_row(FILE *out, const char *name, const char *format, ...) {
     va_list arguments;
     fprintf(out, "%-*s ", NAME_CELLS, name);
@@ -31,11 +41,20 @@ static void print_bad_lines(FILE *out, const struct log_source_stats *stats) {
     fputc('\n', out);
 }
 
+static void print_out_of_order(FILE *out, const struct log_source_stats *stats) {
+    fprintf(out, "%-*s %" PRIu64, NAME_CELLS, "out of order", stats->n_backward);
+    if (stats->n_backward > 0) {
+        fprintf(out, " (dated before a line above; %s)", stats->is_sorted ? "sorted by time" : "not sorted");
+    }
+    fputc('\n', out);
+}
+
 void report_print_counts(FILE *out, const struct log_source_stats *stats, const struct tally *tally) {
     uint64_t n_allowed = tally_total(tally, TALLY_ALLOWED), n_denied = tally_total(tally, TALLY_DENIED);
     uint64_t n_failed = tally_total(tally, TALLY_FAILED), n_all = n_allowed + n_denied + n_failed;
     report_print_row(out, "lines", "%" PRIu64, stats->n_lines);
     print_bad_lines(out, stats);
+    print_out_of_order(out, stats);
     report_print_row(out, "allowed", "%" PRIu64 " (%s)", n_allowed, show_share(n_allowed, n_all).text);
     report_print_row(out, "denied", "%" PRIu64 " (%s)", n_denied, show_share(n_denied, n_all).text);
     report_print_row(out, "errors", "%" PRIu64, n_failed);
@@ -85,13 +104,14 @@ static json_t *make_most_denied(const struct tally *tally, size_t top) {
 }
 
 json_t *report_make_json(const struct log_source_stats *stats, const struct tally *tally, size_t top) {
-    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "lines", (json_int_t)stats->n_lines,
-                     "bad_lines", (json_int_t)stats->n_bad, "first_bad_lines", make_bad_lines(stats), "allowed",
-                     (json_int_t)tally_total(tally, TALLY_ALLOWED), "denied",
-                     (json_int_t)tally_total(tally, TALLY_DENIED), "errors",
-                     (json_int_t)tally_total(tally, TALLY_FAILED), "addresses", (json_int_t)tally_n_keys(tally),
-                     "addresses_denied", (json_int_t)tally_n_denied_keys(tally), "checks_of_other_addresses",
-                     (json_int_t)tally_n_others(tally), "most_denied", make_most_denied(tally, top));
+    return json_pack(
+        "{s:I, s:I, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "lines", (json_int_t)stats->n_lines,
+        "bad_lines", (json_int_t)stats->n_bad, "first_bad_lines", make_bad_lines(stats), "out_of_order_lines",
+        (json_int_t)stats->n_backward, "sorted_by_time", stats->is_sorted, "allowed",
+        (json_int_t)tally_total(tally, TALLY_ALLOWED), "denied", (json_int_t)tally_total(tally, TALLY_DENIED),
+        "errors", (json_int_t)tally_total(tally, TALLY_FAILED), "addresses", (json_int_t)tally_n_keys(tally),
+        "addresses_denied", (json_int_t)tally_n_denied_keys(tally), "checks_of_other_addresses",
+        (json_int_t)tally_n_others(tally), "most_denied", make_most_denied(tally, top));
 }
 
 json_t *report_make_json_text(const char *text) {

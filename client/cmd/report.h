@@ -12,16 +12,19 @@
 
 enum { REPORT_TOP_DEFAULT = 10, REPORT_TOP_MAX = 100 };
 
+/* Warns of a log that should have been sorted but is too long for it; to be asked once, at the first entry. */
+void report_warn_unsorted(FILE *err, const char *command, const struct log_source_stats *stats);
+
 /* A row: the name in a column of its own, then what the format makes. */
 void report_print_row(FILE *out, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Lines, bad lines with the numbers of the first ones; checks allowed, denied, failed. */
+/* Lines, bad lines with the numbers of the first ones, lines out of order; checks allowed, denied, failed. */
 void report_print_counts(FILE *out, const struct log_source_stats *stats, const struct tally *tally);
 /* The `top` (at most REPORT_TOP_MAX) addresses most denied. */
 void report_print_most_denied(FILE *out, const struct tally *tally, size_t top);
 
-/* The same as an object for the caller to add to; NULL when memory is short. */
+/* Counts and addresses as an object for the caller to add to; NULL when memory is short. */
 json_t *report_make_json(const struct log_source_stats *stats, const struct tally *tally, size_t top);
 
 /* A JSON string; bytes that are not UTF-8 become '?'. NULL when memory is short. */

@@ -13,7 +13,7 @@ static bool split_servers(char *text, struct options_list *servers, struct statu
         }
         servers->items[servers->n++] = item;
     }
-    return true;
+    return servers->n > 0 || status_fail(status, "SLUICE_SERVER: only commas, no server");
 }
 
 bool target_init(struct target *target, const struct options_list *given, const char *environment,
@@ -24,7 +24,7 @@ bool target_init(struct target *target, const struct options_list *given, const 
         if (target->environment == NULL) {
             return status_fail(status, "out of memory");
         }
-        if (!split_servers(target->environment, &target->servers, status)) {
+        if (environment[0] != '\0' && !split_servers(target->environment, &target->servers, status)) {
             target_deinit(target);
             return false;
         }

@@ -20,7 +20,7 @@ struct target {
     char *environment; /* what `servers` points into when it came from there; owned */
 };
 
-/* `given` is what --server said, `environment` the value of SLUICE_SERVER (may be NULL); the texts of `given`
+/* `given` is what --server said, `environment` the value of SLUICE_SERVER (NULL and "": not set); the texts of `given`
  * are borrowed until deinit. The timeout is rounded up to milliseconds. False with a sentence. The target must
  * not be moved afterwards. */
 bool target_init(struct target *target, const struct options_list *given, const char *environment,

@@ -157,6 +157,101 @@ static void test_simulate_runs_in_the_logs_time(void **state) {
     json_decref(object);
 }
 
+/* 40 requests of one address, two a second, and one of another in each of ten seconds; `step` scatters them. */
+static const char *write_scattered(struct world *world, const char *name, size_t step,
+                                   char path[HARNESS_PATH_BYTES]) {
+    enum { N_LINES = 50 };
+    char text[8192];
+    size_t n = 0;
+    for (size_t i = 0; i < N_LINES; i++) {
+        size_t line = i * step % N_LINES, second = line < 40 ? line / 2 : line - 40;
+        n += (size_t)snprintf(text + n, sizeof text - n,
+                              "%s - - [10/Oct/2000:13:55:%02zu -0700] \"GET / HTTP/1.0\" 200 1\n",
+                              line < 40 ? "10.0.0.1" : "10.0.0.2", second);
+    }
+    return harness_write(world->harness, name, text, path);
+}
+
+static void test_simulate_judges_a_shuffled_log_as_its_sorted_copy(void **state) {
+    struct world *world = *state;
+    char shuffled_path[HARNESS_PATH_BYTES], sorted_path[HARNESS_PATH_BYTES], command[1024];
+    struct run run;
+    write_scattered(world, "shuffled.log", 37, shuffled_path);
+    snprintf(command, sizeof command, "sort -s -k 4,4 %s", shuffled_path);
+    HARNESS_RUN(world->harness, &run, LIMIT_S, "sh", "-c", command);
+    assert_int_equal(run.exit_code, 0);
+    harness_write(world->harness, "sorted.log", run.out, sorted_path);
+
+    json_t *shuffled = simulate(world, shuffled_path, "steady"),
+           *sorted = simulate(world, sorted_path, "steady");
+    assert_int_equal(integer_of(shuffled, "allowed"), 20 + 10);
+    assert_int_equal(integer_of(shuffled, "denied"), 20);
+    assert_true(integer_of(shuffled, "out_of_order_lines") > 0);
+    assert_int_equal(integer_of(sorted, "out_of_order_lines"), 0);
+    json_object_del(shuffled, "out_of_order_lines");
+    json_object_del(sorted, "out_of_order_lines");
+    assert_true(json_equal(shuffled, sorted));
+    json_decref(shuffled);
+    json_decref(sorted);
+}
+
+static void test_replay_sends_a_shuffled_log_by_time(void **state) {
+    struct world *world = *state;
+    char path[HARNESS_PATH_BYTES];
+    int64_t started_at_us = harness_now_us();
+    json_t *object = replay(world, write_scattered(world, "shuffled.log", 37, path), "twenty", "20");
+    assert_in_range(harness_now_us() - started_at_us, 940000, 5000000); /* 19 s of log */
+    assert_true(json_is_true(json_object_get(object, "sorted_by_time")));
+    assert_true(integer_of(object, "behind_pace_max_us") < 500000);
+    json_decref(object);
+    object = replay(world, path, "twenty", "0");
+    assert_true(json_is_false(json_object_get(object, "sorted_by_time")));
+    json_decref(object);
+}
+
+static void test_simulate_says_what_decided(void **state) {
+    static const struct {
+        const char *resource, *out, *err;
+    } cases[] = {
+        {"twenty", "judged as      t twenty: token_bucket (1 per 1h, burst 20)\n", ""},
+        {"nowhere", "judged as      t nowhere: no quota matches, the default allows\n",
+         "no quota matches t nowhere"},
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct run run;
+        HARNESS_RUN_OURS(world->harness, &run, LIMIT_S, "sluice", "simulate", world->log_path, "--quota",
+                         world->quotas_path, "--tenant", "t", "--resource", cases[i].resource);
+        assert_contains(run.out, cases[i].out);
+        assert_contains(run.err, cases[i].err);
+        assert_int_equal(run.exit_code, 0);
+    }
+}
+
+static void test_a_log_without_a_valid_line_is_an_error(void **state) {
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {
+        {"", "junk.log: is empty\n"},
+        {"# Title\n\n", "junk.log: no valid line among the 2 read; line 1: "},
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[HARNESS_PATH_BYTES];
+        struct run runs[2];
+        harness_write(world->harness, "junk.log", cases[i].text, path);
+        HARNESS_RUN_OURS(world->harness, &runs[0], LIMIT_S, "sluice", "simulate", path, "--quota",
+                         world->quotas_path);
+        HARNESS_RUN_OURS(world->harness, &runs[1], LIMIT_S, "sluice", "replay", path, "--tenant", "t",
+                         "--resource", "five", "--server", world->frontend.address);
+        for (size_t j = 0; j < 2; j++) {
+            assert_contains(runs[j].err, cases[i].reason);
+            assert_string_equal(runs[j].out, "");
+            assert_int_equal(runs[j].exit_code, 2);
+        }
+    }
+}
+
 static void test_simulate_is_deterministic(void **state) {
     struct world *world = *state;
     struct run runs[2];
@@ -239,6 +334,10 @@ int main(void) {
         cmocka_unit_test(test_replay_without_a_frontend_says_so),
         cmocka_unit_test(test_simulate_counts_the_same),
         cmocka_unit_test(test_simulate_runs_in_the_logs_time),
+        cmocka_unit_test(test_simulate_judges_a_shuffled_log_as_its_sorted_copy),
+        cmocka_unit_test(test_replay_sends_a_shuffled_log_by_time),
+        cmocka_unit_test(test_simulate_says_what_decided),
+        cmocka_unit_test(test_a_log_without_a_valid_line_is_an_error),
         cmocka_unit_test(test_simulate_is_deterministic),
         cmocka_unit_test(test_log_is_read_from_standard_input),
         cmocka_unit_test(test_absent_log_is_an_error),

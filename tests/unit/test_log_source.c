@@ -1,4 +1,4 @@
-/* test_log_source.c — lines from a file and from a pipe, bad ones counted, overlong ones skipped. */
+/* test_log_source.c — lines from a file and from a pipe, bad ones counted, overlong ones skipped; and sorted. */
 #include "tests/support/test_prelude.h"
 
 #include <unistd.h>
@@ -6,6 +6,8 @@
 #include "client/cmd/log_source.h"
 
 #define GOOD "192.0.2.1 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 12"
+
+static const struct log_source_options as_read = {.max_lines = 0};
 
 /* Reads to the end, filling as asked. Returns the number of entries. */
 static uint64_t drain(struct log_source *source) {
@@ -27,22 +29,28 @@ static uint64_t drain(struct log_source *source) {
 }
 
 /* A source over `n` bytes in an unnamed file. */
-static struct log_source *open_bytes(const void *bytes, size_t n) {
-    char path[] = "/tmp/test_log_source.XXXXXX";
+static struct log_source *open_bytes_with(const struct log_source_options *options, const void *bytes,
+                                          size_t n) {
+    static char path[] = "/tmp/test_log_source.XXXXXX"; /* the source borrows it */
+    memset(strchr(path, '.') + 1, 'X', 6);
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, n), n);
     close(fd);
     struct status status;
-    struct log_source *source = log_source_open(path, 0, &status);
+    struct log_source *source = log_source_open(path, options, &status);
     unlink(path);
     assert_non_null(source);
     return source;
 }
 
+static struct log_source *open_bytes(const void *bytes, size_t n) {
+    return open_bytes_with(&as_read, bytes, n);
+}
+
 static void test_the_fixture_is_read_with_its_bad_lines_named(void **state) {
     struct status status;
-    struct log_source *source = log_source_open("tests/fixtures/access_small.log", 0, &status);
+    struct log_source *source = log_source_open("tests/fixtures/access_small.log", &as_read, &status);
     (void)state;
     assert_non_null(source);
     assert_int_equal(drain(source), 7);
@@ -142,8 +150,9 @@ static void test_an_overlong_last_line_without_newline_is_counted(void **state) 
 }
 
 static void test_it_stops_after_the_wanted_number_of_lines(void **state) {
+    static const struct log_source_options six_lines = {.max_lines = 6};
     struct status status;
-    struct log_source *source = log_source_open("tests/fixtures/access_small.log", 6, &status);
+    struct log_source *source = log_source_open("tests/fixtures/access_small.log", &six_lines, &status);
     (void)state;
     assert_non_null(source);
     assert_int_equal(drain(source), 5);
@@ -161,7 +170,7 @@ static void test_standard_input_may_arrive_in_pieces(void **state) {
     assert_true(saved >= 0);
     assert_int_equal(pipe(pipe_fds), 0);
     assert_int_equal(dup2(pipe_fds[0], STDIN_FILENO), STDIN_FILENO);
-    struct log_source *source = log_source_open("-", 0, &status);
+    struct log_source *source = log_source_open("-", &as_read, &status);
     assert_non_null(source);
     assert_int_equal(log_source_fd(source), STDIN_FILENO);
     for (size_t i = 0; i < sizeof text - 1; i++) {
@@ -173,21 +182,114 @@ static void test_standard_input_may_arrive_in_pieces(void **state) {
     assert_int_equal(entry.host.len, strlen("192.0.2.1"));
     close(pipe_fds[1]);
     assert_int_equal(drain(source), 0);
+    assert_true(log_source_had_entries(source, &status));
+    log_source_close(&source);
+    source = log_source_open("-", &as_read, &status);
+    assert_non_null(source);
+    assert_int_equal(drain(source), 0);
+    assert_false(log_source_had_entries(source, &status));
+    assert_string_equal(status.text, "standard input: is empty");
     log_source_close(&source);
     close(pipe_fds[0]);
     assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
     close(saved);
 }
 
+/* A line of `host` at second `second`. */
+#define AT(host, second) host " - - [17/May/2015:10:05:0" second " +0000] \"GET / HTTP/1.1\" 200 12\n"
+
+/* e is as old as c; one line is bad. */
+static const char shuffled[] = AT("c", "3") AT("a", "1") "bad\n" AT("e", "3") AT("b", "2") AT("d", "3");
+
+/* The hosts, one letter each, in the order the source gives them. */
+static const char *order_of(struct log_source *source, char order[8]) {
+    struct access_log_entry entry;
+    struct status status;
+    size_t n = 0;
+    for (;;) {
+        enum log_source_step step = log_source_next(source, &entry);
+        if (step == LOG_SOURCE_END) {
+            order[n] = '\0';
+            return order;
+        }
+        if (step == LOG_SOURCE_STARVED) {
+            assert_true(log_source_fill(source, &status));
+        } else {
+            assert_in_range(n, 0, 6);
+            order[n++] = (char)entry.host.data[0];
+        }
+    }
+}
+
+static void test_entries_come_by_time_and_equal_ones_as_in_the_log(void **state) {
+    static const struct log_source_options just_enough = {.max_sorted = 5};
+    struct log_source *source = open_bytes_with(&just_enough, shuffled, sizeof shuffled - 1);
+    char order[8];
+    (void)state;
+    assert_string_equal(order_of(source, order), "abced");
+    const struct log_source_stats *stats = log_source_stats(source);
+    assert_int_equal(stats->n_lines, 6);
+    assert_int_equal(stats->n_bad, 1);
+    assert_int_equal(stats->bad[0].number, 3);
+    assert_int_equal(stats->n_backward, 2);
+    assert_int_equal(stats->n_given, 5);
+    assert_true(stats->is_sorted);
+    assert_false(stats->is_beyond_sort);
+    log_source_close(&source);
+}
+
+static void test_too_many_to_sort_come_as_in_the_log_and_none_is_lost(void **state) {
+    (void)state;
+    for (size_t max_sorted = 1; max_sorted < 5; max_sorted++) {
+        struct log_source_options options = {.max_sorted = max_sorted};
+        struct log_source *source = open_bytes_with(&options, shuffled, sizeof shuffled - 1);
+        char order[8];
+        assert_string_equal(order_of(source, order), "caebd");
+        assert_int_equal(log_source_stats(source)->n_given, 5);
+        assert_int_equal(log_source_stats(source)->n_backward, 2);
+        assert_true(log_source_stats(source)->is_beyond_sort);
+        assert_false(log_source_stats(source)->is_sorted);
+        log_source_close(&source);
+    }
+}
+
+static void test_only_the_wanted_lines_are_sorted(void **state) {
+    static const struct log_source_options options = {.max_lines = 4, .max_sorted = 100};
+    struct log_source *source = open_bytes_with(&options, shuffled, sizeof shuffled - 1);
+    char order[8];
+    (void)state;
+    assert_string_equal(order_of(source, order), "ace");
+    log_source_close(&source);
+}
+
+static void test_a_log_without_a_valid_line_is_told(void **state) {
+    static const struct {
+        const char *text, *reason; /* NULL: fine */
+    } cases[] = {
+        {"", ": is empty"},
+        {"\x1f\x8b\n# Title\n", ": no valid line among the 2 read; line 1: host: not 1 to 255"},
+        {"bad\n" GOOD "\n", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct log_source *source = open_bytes(cases[i].text, strlen(cases[i].text));
+        struct status status = {""};
+        drain(source);
+        assert_int_equal(log_source_had_entries(source, &status), cases[i].reason == NULL);
+        assert_non_null(strstr(status.text, cases[i].reason == NULL ? "" : cases[i].reason));
+        log_source_close(&source);
+    }
+}
+
 static void test_what_cannot_be_read_is_named(void **state) {
     struct status status = {""};
     (void)state;
-    assert_null(log_source_open("/nonexistent/access.log", 0, &status));
-    assert_string_equal(status.text, "cannot open /nonexistent/access.log: No such file or directory");
-    struct log_source *source = log_source_open("/tmp", 0, &status);
+    assert_null(log_source_open("/nonexistent/access.log", &as_read, &status));
+    assert_string_equal(status.text, "/nonexistent/access.log: cannot be opened: No such file or directory");
+    struct log_source *source = log_source_open("/tmp", &as_read, &status);
     assert_non_null(source);
     assert_false(log_source_fill(source, &status));
-    assert_string_equal(status.text, "cannot read /tmp: Is a directory");
+    assert_string_equal(status.text, "/tmp: cannot be read: Is a directory");
     log_source_close(&source);
 }
 
@@ -202,6 +304,10 @@ int main(void) {
         cmocka_unit_test(test_an_overlong_last_line_without_newline_is_counted),
         cmocka_unit_test(test_it_stops_after_the_wanted_number_of_lines),
         cmocka_unit_test(test_standard_input_may_arrive_in_pieces),
+        cmocka_unit_test(test_entries_come_by_time_and_equal_ones_as_in_the_log),
+        cmocka_unit_test(test_too_many_to_sort_come_as_in_the_log_and_none_is_lost),
+        cmocka_unit_test(test_only_the_wanted_lines_are_sorted),
+        cmocka_unit_test(test_a_log_without_a_valid_line_is_told),
         cmocka_unit_test(test_what_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,11 @@
 
 #include "client/cmd/report.h"
 
-static const struct log_source_stats stats = {
-    .n_lines = 12, .n_bad = 2, .bad = {{5, ACCESS_LOG_TIME}, {9, ACCESS_LOG_NUL}}};
+static const struct log_source_stats stats = {.n_lines = 12,
+                                              .n_bad = 2,
+                                              .bad = {{5, ACCESS_LOG_TIME}, {9, ACCESS_LOG_NUL}},
+                                              .n_backward = 4,
+                                              .is_sorted = true};
 
 static void count_times(struct tally *tally, const char *key, enum tally_result result, int n) {
     for (int i = 0; i < n; i++) {
@@ -36,6 +39,7 @@ static void test_the_table_names_bad_lines_and_others(void **state) {
     assert_string_equal(
         text, "lines          12\n"
               "bad lines      2 (number 5, 9; first: time: not a valid [dd/Mon/yyyy:HH:MM:SS +zzzz])\n"
+              "out of order   4 (dated before a line above; sorted by time)\n"
               "allowed        6 (60.0%)\n"
               "denied         3 (30.0%)\n"
               "errors         1\n"
@@ -46,6 +50,22 @@ static void test_the_table_names_bad_lines_and_others(void **state) {
               "         3          4   42.9%  192.0.2.1\n");
     free(text);
     tally_destroy(&tally);
+}
+
+static void test_only_a_log_too_long_to_sort_is_warned_of(void **state) {
+    struct log_source_stats long_one = {.is_beyond_sort = true};
+    char *text = NULL;
+    size_t n_text = 0;
+    FILE *out = open_memstream(&text, &n_text);
+    (void)state;
+    assert_non_null(out);
+    report_warn_unsorted(out, "replay", &stats);
+    fflush(out);
+    assert_string_equal(text, "");
+    report_warn_unsorted(out, "replay", &long_one);
+    fclose(out);
+    assert_non_null(strstr(text, "sluice replay: too many lines to sort by time (more than 2000000,"));
+    free(text);
 }
 
 static void test_the_numbers_of_many_bad_lines_end_in_dots(void **state) {
@@ -73,6 +93,8 @@ static void test_json_has_the_same_numbers(void **state) {
     assert_non_null(json);
     assert_int_equal(json_integer_value(json_object_get(json, "lines")), 12);
     assert_int_equal(json_integer_value(json_object_get(json, "bad_lines")), 2);
+    assert_int_equal(json_integer_value(json_object_get(json, "out_of_order_lines")), 4);
+    assert_true(json_is_true(json_object_get(json, "sorted_by_time")));
     const json_t *bad = json_array_get(json_object_get(json, "first_bad_lines"), 1);
     assert_int_equal(json_integer_value(json_object_get(bad, "line")), 9);
     assert_string_equal(json_string_value(json_object_get(bad, "problem")), "the line holds a NUL byte");
@@ -116,6 +138,7 @@ static void test_text_that_is_not_utf8_becomes_printable(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_table_names_bad_lines_and_others),
+        cmocka_unit_test(test_only_a_log_too_long_to_sort_is_warned_of),
         cmocka_unit_test(test_the_numbers_of_many_bad_lines_end_in_dots),
         cmocka_unit_test(test_json_has_the_same_numbers),
         cmocka_unit_test(test_a_value_is_printed_on_one_line),

@@ -52,6 +52,15 @@ static void test_too_long_an_environment_is_refused(void **state) {
     assert_string_equal(status.text, "SLUICE_SERVER: more than 16 servers");
 }
 
+static void test_an_environment_without_a_server_is_refused(void **state) {
+    struct options_list none = {.n = 0};
+    struct target target;
+    struct status status;
+    (void)state;
+    assert_false(target_init(&target, &none, ",,", 1000, &status));
+    assert_string_equal(status.text, "SLUICE_SERVER: only commas, no server");
+}
+
 static void test_advice_fits_the_failure(void **state) {
     (void)state;
     assert_string_equal(target_advice(SLUICE_UNAVAILABLE, "cannot connect to a:1: Connection refused"),
@@ -67,6 +76,7 @@ int main(void) {
         cmocka_unit_test(test_the_environment_is_cut_at_commas),
         cmocka_unit_test(test_the_command_line_comes_before_the_environment),
         cmocka_unit_test(test_too_long_an_environment_is_refused),
+        cmocka_unit_test(test_an_environment_without_a_server_is_refused),
         cmocka_unit_test(test_advice_fits_the_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
