@@ -95,7 +95,7 @@ bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
 	@for bench in $(BENCHES); do $$bench || exit 1; done
 
-check-layers: ## includes against the floors of the house
+check-layers: ## includes against the layers, which see only what is below them
 	@tests/check_layers.sh
 
 check-docs: all ## options and metrics against their pages
@@ -113,11 +113,11 @@ clean: ## remove what was built
 # --- objects ---------------------------------------------------------------------------------------------
 
 # Changed only when the compiler or its flags have, or the list of sources: then objects, or archives, are made anew.
-$(OUT)/flags: WHAT = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS)
-$(OUT)/sources: WHAT = $(PRODUCT_SRC) $(SUPPORT_SRC)
+$(OUT)/flags: export WHAT = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS)
+$(OUT)/sources: export WHAT = $(PRODUCT_SRC) $(SUPPORT_SRC)
 $(OUT)/flags $(OUT)/sources: FORCE
 	$(Q)mkdir -p $(@D)
-	$(file >$@.new,$(WHAT))
+	$(Q)printf '%s\n' "$$WHAT" > $@.new
 	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(OUT)/%.o: %.c Makefile $(OUT)/flags

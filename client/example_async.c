@@ -1,8 +1,10 @@
 /* example_async.c — asks a hundred times at once from a libev loop, and sums up the answers.
  *
- *   cc example_async.c $(pkg-config --cflags --libs sluice) -lev && ./a.out [HOST:PORT]
+ *   build/example_async [HOST:PORT]     (made by `make`)
  *
- * Outside this tree the header is <sluice.h>. */
+ * Outside this tree include <sluice.h>, and:
+ *
+ *   cc example_async.c $(pkg-config --cflags --libs sluice) -lev && ./a.out [HOST:PORT] */
 #include <ev.h>
 #include <stdio.h>
 

@@ -1,8 +1,10 @@
 /* example_sync.c — asks a frontend once and waits for the answer.
  *
- *   cc example_sync.c $(pkg-config --cflags --libs sluice) && ./a.out [HOST:PORT]
+ *   build/example_sync [HOST:PORT]     (made by `make`)
  *
- * Outside this tree the header is <sluice.h>. */
+ * Outside this tree include <sluice.h>, and:
+ *
+ *   cc example_sync.c $(pkg-config --cflags --libs sluice) && ./a.out [HOST:PORT] */
 #include <inttypes.h>
 #include <stdio.h>
 

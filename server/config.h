@@ -40,7 +40,7 @@
     X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \
       "Checks that one worker has under way at one Redis node; more are refused at once.")                     \
     X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
-      "Keys that the embedded store remembers.")                                                               \
+      "Keys that the embedded store has room for; when it is crowded, some share buckets.")                    \
     X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \
       "Clients connected to one worker; more are closed at once.")                                             \
     X(max_inflight, INTEGER, "1000", 1, 1000000, false, "N",                                                   \
@@ -50,7 +50,7 @@
     X(frame_timeout, DURATION, "10s", 10 * CONFIG_MS, 10 * CONFIG_MIN, false, "DURATION",                      \
       "How long a frame may stay incomplete before its connection is closed.")                                 \
     X(drain_timeout, DURATION, "5s", CONFIG_MS, 10 * CONFIG_MIN, false, "DURATION",                            \
-      "How long answers under way may take after SIGTERM.")                                                    \
+      "How long answers under way may take after SIGTERM or SIGINT.")                                          \
     X(log_level, CHOICE, "info", 0, 0, false, "error|warn|info|debug",                                         \
       "The least severe lines that are logged.")                                                               \
     X(log_format, CHOICE, "text", 0, 0, false, "text|json", "How lines are logged on standard error.")

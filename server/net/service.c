@@ -270,7 +270,7 @@ static bool decode(struct service *service, struct conn *conn, const uint8_t *bo
         return false;
     case WIRE_BATCH_TOO_LARGE:
         metric_inc(&service->metrics->malformed);
-        snprintf(message, sizeof message, "checks: more than %d in one batch", WIRE_BATCH_MAX);
+        snprintf(message, sizeof message, "check_batch: more than %d checks", WIRE_BATCH_MAX);
         send_error(service, conn, request->id, WIRE_INVALID_ARGUMENT, message);
         return false;
     }

@@ -16,13 +16,14 @@
       "Writes to Redis; commands for each write are the depth of the pipeline")                                \
     X(replies, METRIC_COUNTER, "sluice_redis_replies_total", "", "Replies to commands")                        \
     REDIS_ERRORS(REDIS_ERROR_METRIC, X)                                                                        \
-    X(timeouts, METRIC_COUNTER, "sluice_redis_timeouts_total", "", "Calls given up at their deadline")         \
+    X(timeouts, METRIC_COUNTER, "sluice_redis_timeouts_total", "",                                             \
+      "Calls given up at their deadline: they may have been executed")                                         \
     X(late_replies, METRIC_COUNTER, "sluice_redis_late_replies_total", "",                                     \
       "Replies dropped because their call had been given up")                                                  \
     X(ambiguous, METRIC_COUNTER, "sluice_redis_ambiguous_total", "",                                           \
       "Calls lost with their connection after they were written: they may have been executed")                 \
     X(over_inflight, METRIC_COUNTER, "sluice_redis_over_inflight_total", "",                                   \
-      "Calls refused because a node had max_inflight_per_node commands under way")                             \
+      "Calls refused because a node had redis_max_inflight commands under way")                                \
     X(connects, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"ok\"",                                \
       "Attempts to connect to a node, by result")                                                              \
     X(connects_failed, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"failed\"", "")                 \

@@ -128,8 +128,8 @@ static void test_what_is_wrong_is_said(void **state) {
         {"a --factor 1e3", "--factor: '1e3' is not a number such as 10 or 0.5"},
         {"a --factor nan", "--factor: 'nan' is not a number such as 10 or 0.5"},
         {"a --factor 1234567890", "--factor: '1234567890' is not a number such as 10 or 0.5"},
-        {"--loud", "too few arguments; usage: sluice sample FROM [TO]"},
-        {"a b c", "'c' is one argument too many; usage: sluice sample FROM [TO]"},
+        {"--loud", "too few arguments; usage: sluice sample FROM [TO] [OPTION ...]"},
+        {"a b c", "'c' is one argument too many; usage: sluice sample FROM [TO] [OPTION ...]"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -189,6 +189,18 @@ static void test_help_shows_every_option_with_its_default(void **state) {
     free(text);
 }
 
+static void test_a_command_without_arguments_has_a_usage_too(void **state) {
+    static const struct command bare = {
+        .name = "bare", .arguments = "", .defaults = &defaults, .options_bytes = sizeof defaults};
+    char word[] = "x", *words[] = {word}, *arguments[1];
+    struct sample options;
+    struct status status = {""};
+    bool wants_help;
+    (void)state;
+    assert_false(options_parse(&bare, 1, words, &options, arguments, &wants_help, &status));
+    assert_string_equal(status.text, "'x' is one argument too many; usage: sluice bare [OPTION ...]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_options_the_defaults_hold),
@@ -196,6 +208,7 @@ int main(void) {
         cmocka_unit_test(test_a_dash_is_an_argument_and_two_end_the_options),
         cmocka_unit_test(test_help_is_wanted_whatever_else_is_wrong),
         cmocka_unit_test(test_what_is_wrong_is_said),
+        cmocka_unit_test(test_a_command_without_arguments_has_a_usage_too),
         cmocka_unit_test(test_a_duration_needs_its_unit),
         cmocka_unit_test(test_a_list_has_a_bound),
         cmocka_unit_test(test_help_shows_every_option_with_its_default),

@@ -242,6 +242,19 @@ static void test_bad_requests_are_named_and_the_connection_lives(void **state) {
     assert_int_equal(metric_get(&bench->metrics.unknown_requests), 1);
 }
 
+static void test_batch_beyond_the_limit_is_named(void **state) {
+    struct bench *bench = *state;
+    uint8_t frame[10 + 2 * (WIRE_BATCH_MAX + 1)] = "\0\0\0\2\x07\x08\x05\x2a\x82\x04";
+    for (size_t at = 10; at < sizeof frame; at += 2) {
+        frame[at] = 0x0a; /* an empty check */
+    }
+    send_bytes(bench, frame, sizeof frame);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->id, 5);
+    assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
+    expect_text(response->message, "check_batch: more than 256 checks");
+}
+
 static void test_store_failures_have_their_status(void **state) {
     struct bench *bench = *state;
     bench->store.outcome = STORE_DOWN;
@@ -286,6 +299,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_batch_waits_for_its_last_item, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers_come_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_requests_are_named_and_the_connection_lives, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_batch_beyond_the_limit_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store_failures_have_their_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_request_outlives_its_connection, setup, teardown),
     };

@@ -228,8 +228,8 @@ static void test_documented_bytes(void **state) {
     static const uint8_t asked[] = "\x00\x00\x00\x00\x1d\x08\x01\x10\xfa\x01\x22\x16\x0a\x04"
                                    "demo\x12\x05hello\x1a\x05"
                                    "alice\x20\x03";
-    static const uint8_t answered[] = "\x00\x00\x00\x00\x20\x08\x01\x22\x1c\x08\x01\x10\x01\x18\x01\x22\x0c"
-                                      "token_bucket\x28\x0a\x30\x07\x40\xc0\xcf\x24";
+    static const uint8_t answered[] = "\x00\x00\x00\x00\x1b\x08\x01\x22\x17\x08\x01\x10\x05\x18\x01\x22\x07"
+                                      "per_key\x28\x0a\x30\x07\x40\xc0\xcf\x24";
     f->asked = (struct wire_request){.id = 1,
                                      .timeout_ms = 250,
                                      .call = WIRE_CALL_CHECK,
@@ -241,9 +241,9 @@ static void test_documented_bytes(void **state) {
                                          .call = WIRE_CALL_CHECK,
                                          .n_items = 1,
                                          .items[0].decision = {.verdict = WIRE_ALLOW,
-                                                               .source = WIRE_SOURCE_STORE,
+                                                               .source = WIRE_SOURCE_EMBEDDED,
                                                                .matched = true,
-                                                               .limit_name = BYTES("token_bucket"),
+                                                               .limit_name = BYTES("per_key"),
                                                                .limit = 10,
                                                                .remaining = 7,
                                                                .reset_after_us = 600000}};
