@@ -49,6 +49,11 @@ static struct store *create_store(struct worker *worker, struct status *status) 
         .nodes = config->redis_nodes,
         .connect_timeout_us = config->redis_connect_timeout_us,
         .max_inflight_per_node = (uint32_t)config->redis_max_inflight,
+        .breaker = {.is_on = config->redis_breaker == CONFIG_ON,
+                    .min_samples = (uint32_t)config->redis_breaker_samples,
+                    .failure_percent = (uint32_t)config->redis_breaker_failures,
+                    .silence_us = config->redis_breaker_silence_us,
+                    .probe_every_us = config->redis_breaker_probe_us},
     };
     return redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
 }

@@ -14,6 +14,8 @@
 enum { CALL_MAGIC = 0x7ed15c12, LOGGED_ERROR_BYTES = 160 };
 
 #define LOG_EVERY_US INT64_C(60000000) /* of one error code */
+/* A node that was given less time for a call is not to blame for its deadline. */
+#define FAIR_CHANCE_US INT64_C(2000)
 
 struct cluster {
     struct ev_loop *loop;
@@ -33,6 +35,13 @@ static struct cluster_call *call_of(void *data) {
 
 /* ---- a call's end ---- */
 
+/* The call is done with its node, and this is what it learnt about it. */
+static void leave_node(struct cluster_call *call, enum breaker_sign sign) {
+    if (sign != BREAKER_GOOD || !breaker_count_good(&call->node->breaker)) {
+        topology_tell_breaker(call->node, call->pass, sign, clock_mono_us());
+    }
+}
+
 static void finish(struct cluster_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
     ev_timer_stop(call->cluster->loop, &call->deadline);
     call->magic = 0;
@@ -45,6 +54,7 @@ static void call_on_deadline(struct ev_loop *loop, ev_timer *watcher, int events
     struct cluster_call *call = call_of(watcher->data);
     metric_inc(&call->cluster->metrics->timeouts);
     redis_conn_withdraw(call->node->conn, &call->command);
+    leave_node(call, call->deadline_us - call->sent_at_us >= FAIR_CHANCE_US ? BREAKER_BAD : BREAKER_NO_SIGN);
     topology_refresh_soon(call->cluster->topology);
     finish(call, STORE_TIMEOUT, NULL);
 }
@@ -53,40 +63,76 @@ void cluster_abandon(struct cluster_call *call) {
     ensure(call->magic, ==, CALL_MAGIC);
     ev_timer_stop(call->cluster->loop, &call->deadline);
     redis_conn_withdraw(call->node->conn, &call->command);
+    leave_node(call, BREAKER_NO_SIGN);
     call->magic = 0;
 }
 
 /* ---- sending, and sending again ---- */
 
-static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,
-                                    const struct buf *head, uint32_t n_replies) {
-    if (node == NULL) {
-        return STORE_DOWN;
-    }
-    call->node = node;
+/* Hands it to the node whose breaker let it pass. */
+static enum store_outcome queue_call(struct cluster_call *call, const struct buf *head, uint32_t n_replies) {
     call->command.head = (struct bytes){.data = buf_front(head), .len = buf_len(head)};
     call->command.n_replies = n_replies;
-    switch (redis_conn_submit(node->conn, &call->command)) {
+    switch (redis_conn_submit(call->node->conn, &call->command)) {
     case REDIS_SUBMIT_QUEUED:
         return STORE_OK;
     case REDIS_SUBMIT_DOWN:
+        leave_node(call, BREAKER_BAD);
         break;
     case REDIS_SUBMIT_FULL:
         metric_inc(&call->cluster->metrics->over_inflight);
+        leave_node(call, BREAKER_NO_SIGN);
         break;
     }
     topology_refresh_soon(call->cluster->topology); /* a node that is lost or hangs may have been replaced */
     return STORE_DOWN;
 }
 
-static void send_again(struct cluster_call *call, struct topology_node *node, const struct buf *head,
-                       uint32_t n_replies) {
+static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,
+                                    const struct buf *head, uint32_t n_replies, int64_t now_us) {
+    if (node == NULL) {
+        return STORE_DOWN;
+    }
+    call->node = node;
+    call->sent_at_us = now_us;
+    call->pass = breaker_was_asked(&node->breaker, now_us) ? BREAKER_PASS : topology_ask_breaker(node, now_us);
+    if (call->pass == BREAKER_REFUSE) {
+        metric_inc(&call->cluster->metrics->breaker_refusals);
+        return STORE_DOWN;
+    }
+    return queue_call(call, head, n_replies);
+}
+
+/* False, with the call finished, when it was sent again too often. */
+static bool count_hop(struct cluster_call *call) {
     if (call->n_hops == CLUSTER_MAX_HOPS) {
         finish(call, STORE_REDIRECTED, NULL);
-        return;
+        return false;
     }
     call->n_hops++;
-    enum store_outcome outcome = send_call(call, node, head, n_replies);
+    return true;
+}
+
+static void send_again(struct cluster_call *call, struct topology_node *node, const struct buf *head,
+                       uint32_t n_replies) {
+    if (!count_hop(call)) {
+        return;
+    }
+    enum store_outcome outcome = send_call(call, node, head, n_replies, clock_mono_us());
+    if (outcome != STORE_OK) {
+        finish(call, outcome, NULL);
+    }
+}
+
+/* The node lacks the script: the same call to the same node once more, past its breaker. */
+static void send_body(struct cluster_call *call) {
+    if (call->n_hops == CLUSTER_MAX_HOPS) {
+        leave_node(call, BREAKER_GOOD);
+    }
+    if (!count_hop(call)) {
+        return;
+    }
+    enum store_outcome outcome = queue_call(call, &call->cluster->heads[call->script].by_body, 1);
     if (outcome != STORE_OK) {
         finish(call, outcome, NULL);
     }
@@ -137,8 +183,12 @@ static void refuse(struct cluster_call *call, enum redis_error error, struct byt
 
 static void handle_error(struct cluster_call *call, struct bytes text) {
     enum redis_error error = redis_error_of(text);
+    enum redis_error_action action = redis_error_action(error);
     metric_inc(redis_metrics_error(call->cluster->metrics, error));
-    switch (redis_error_action(error)) {
+    if (action != REDIS_ACT_BODY) {
+        leave_node(call, redis_error_is_fault(error) ? BREAKER_BAD : BREAKER_GOOD);
+    }
+    switch (action) {
     case REDIS_ACT_MOVED:
         follow_moved(call, text);
         return;
@@ -146,7 +196,7 @@ static void handle_error(struct cluster_call *call, struct bytes text) {
         follow_ask(call, text);
         return;
     case REDIS_ACT_BODY:
-        send_again(call, call->node, &call->cluster->heads[call->script].by_body, 1);
+        send_body(call);
         return;
     case REDIS_ACT_REFRESH:
         topology_refresh_soon(call->cluster->topology);
@@ -166,14 +216,17 @@ static void command_ended(struct redis_command *command, enum redis_command_end 
         if (reply->kind == REDIS_KIND_ERROR) {
             handle_error(call, reply->text);
         } else {
+            leave_node(call, BREAKER_GOOD);
             finish(call, STORE_OK, reply);
         }
         return;
     case REDIS_COMMAND_UNSENT:
+        leave_node(call, BREAKER_BAD);
         finish(call, STORE_DOWN, NULL);
         return;
     case REDIS_COMMAND_LOST:
         metric_inc(&call->cluster->metrics->ambiguous);
+        leave_node(call, BREAKER_BAD);
         finish(call, STORE_LOST, NULL);
         return;
     }
@@ -187,10 +240,11 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
         return STORE_TIMEOUT;
     }
     call->cluster = cluster;
+    call->deadline_us = deadline_us;
     call->n_hops = 0;
     call->command = (struct redis_command){.tail = call->tail, .ended = command_ended};
     enum store_outcome outcome = send_call(call, topology_owner(cluster->topology, call->slot),
-                                           &cluster->heads[call->script].by_sha1, 1);
+                                           &cluster->heads[call->script].by_sha1, 1, now_us);
     if (outcome == STORE_OK) {
         call->magic = CALL_MAGIC;
         /* libev counts from its own reading of the clock at the start of this turn, as now_us does. */
@@ -242,6 +296,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
         .connect_timeout_us = options->connect_timeout_us,
         .max_inflight_per_node = options->max_inflight_per_node,
         .refresh_every_us = options->refresh_every_us,
+        .breaker = options->breaker,
     };
     cluster->topology = topology_create(loop, &topology_options, metrics, status);
     if (cluster->topology == NULL) {

@@ -531,3 +531,7 @@ bool redis_conn_is_up(const struct redis_conn *conn) {
 uint32_t redis_conn_count_inflight(const struct redis_conn *conn) {
     return conn->n_waiting + (uint32_t)(conn->end_pairing - conn->first_pairing);
 }
+
+uint64_t redis_conn_count_answered(const struct redis_conn *conn) {
+    return conn->first_pairing;
+}

@@ -90,5 +90,7 @@ const struct node_addr *redis_conn_addr(const struct redis_conn *conn);
 bool redis_conn_is_up(const struct redis_conn *conn);
 /* Commands waiting or unanswered, withdrawn ones included. */
 uint32_t redis_conn_count_inflight(const struct redis_conn *conn);
+/* Commands whose replies have come, since it was created, and those lost with a connection. */
+uint64_t redis_conn_count_answered(const struct redis_conn *conn);
 
 #endif

@@ -5,7 +5,7 @@
 #include "server/base/metric.h"
 #include "server/store/redis_error.h"
 
-#define REDIS_ERROR_METRIC(X, name, field, code, action)                                                       \
+#define REDIS_ERROR_METRIC(X, name, field, code, action, is_fault)                                             \
     X(errors_##field, METRIC_COUNTER, "sluice_redis_error_replies_total", "code=\"" code "\"",                 \
       "Error replies of Redis, by code; MOVED, ASK and NOSCRIPT are followed")
 
@@ -23,6 +23,11 @@
       "Calls lost with their connection after they were written: they may have been executed")                 \
     X(over_inflight, METRIC_COUNTER, "sluice_redis_over_inflight_total", "",                                   \
       "Calls refused because a node had max_inflight_per_node commands under way")                             \
+    X(breaker_opens, METRIC_COUNTER, "sluice_redis_breaker_opens_total", "",                                   \
+      "Times a node's breaker opened: too many calls had failed, or it was silent")                            \
+    X(breakers_open, METRIC_GAUGE, "sluice_redis_breakers_open", "", "Breakers of nodes that are open now")    \
+    X(breaker_refusals, METRIC_COUNTER, "sluice_redis_breaker_refusals_total", "",                             \
+      "Calls refused at once because their node's breaker was open")                                           \
     X(connects, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"ok\"",                                \
       "Attempts to connect to a node, by result")                                                              \
     X(connects_failed, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"failed\"", "")                 \
@@ -41,7 +46,7 @@ struct redis_metrics {
 /* The counter of an error reply. */
 static inline _Atomic uint64_t *redis_metrics_error(struct redis_metrics *metrics, enum redis_error error) {
     switch (error) {
-#define REDIS_ERROR_CASE(X, name, field, code, action)                                                         \
+#define REDIS_ERROR_CASE(X, name, field, code, action, is_fault)                                               \
     case REDIS_ERROR_##name:                                                                                   \
         return &metrics->errors_##field;
         REDIS_ERRORS(REDIS_ERROR_CASE, )

@@ -143,6 +143,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
         .max_inflight_per_node = options->max_inflight_per_node > 0 ? options->max_inflight_per_node
                                                                     : REDIS_STORE_MAX_INFLIGHT_PER_NODE,
         .refresh_every_us = REFRESH_EVERY_US,
+        .breaker = options->breaker,
         .scripts = scripts,
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };

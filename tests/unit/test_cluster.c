@@ -33,7 +33,7 @@ struct bench {
     struct note notes[MAX_CALLS];
 };
 
-static void setup(struct bench *bench) {
+static void setup_breaker(struct bench *bench, struct breaker_options breaker) {
     *bench = (struct bench){.loop = ev_loop_new(EVFLAG_AUTO)};
     bench->a = fake_redis_start(bench->loop, 0);
     bench->b = fake_redis_start(bench->loop, 0);
@@ -48,17 +48,36 @@ static void setup(struct bench *bench) {
         .max_inflight_per_node = 3,
         .scripts = scripts,
         .n_scripts = 1,
+        .breaker = breaker,
     };
     struct status status;
     bench->cluster = cluster_create(bench->loop, &options, &bench->metrics, &status);
     assert_non_null(bench->cluster);
 }
 
-static void setup_ready(struct bench *bench) {
-    setup(bench);
+static void setup(struct bench *bench) {
+    setup_breaker(bench, (struct breaker_options){0});
+}
+
+static void await_ready(struct bench *bench) {
     turn_until(bench->loop, cluster_is_ready(bench->cluster));
     fake_redis_forget(bench->a);
     fake_redis_forget(bench->b);
+}
+
+static void setup_ready(struct bench *bench) {
+    setup(bench);
+    await_ready(bench);
+}
+
+/* Opens at four failures of four, or after `silence_us`. */
+static void setup_brittle(struct bench *bench, int64_t silence_us) {
+    setup_breaker(bench, (struct breaker_options){.is_on = true,
+                                                  .min_samples = 4,
+                                                  .failure_percent = 50,
+                                                  .silence_us = silence_us,
+                                                  .probe_every_us = 4000});
+    await_ready(bench);
 }
 
 static void teardown(struct bench *bench) {
@@ -452,6 +471,161 @@ static void test_an_abandoned_call_is_never_done(void **state) {
     teardown(&bench);
 }
 
+/* ---- the breaker ---- */
+
+#define NO_SILENCE_US INT64_C(60000000)
+
+static void fail_by_oom(struct bench *bench, int n) {
+    for (int i = 0; i < n; i++) {
+        fake_redis_reply(bench->a, "-OOM command not allowed\r\n");
+        submit(bench, 0, SLOT_OF_A);
+        assert_ends(bench, 0, STORE_REFUSED, "");
+    }
+}
+
+static void assert_open(struct bench *bench) {
+    uint64_t n_refusals = metric_get(&bench->metrics.breaker_refusals);
+    assert_int_equal(metric_get(&bench->metrics.breakers_open), 1);
+    assert_int_equal(submit_for(bench, 7, SLOT_OF_A, 1000000), STORE_DOWN);
+    assert_int_equal(metric_get(&bench->metrics.breaker_refusals), n_refusals + 1);
+}
+
+/* Asks until the breaker lets a call pass. */
+static void submit_probe(struct bench *bench) {
+    turn_until(bench->loop, submit_for(bench, 0, SLOT_OF_A, 1000000) == STORE_OK);
+}
+
+static void test_failures_open_the_breaker_of_their_node_alone(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    fail_by_oom(&bench, 3);
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    fail_by_oom(&bench, 1);
+    assert_open(&bench);
+    assert_int_equal(metric_get(&bench.metrics.breaker_opens), 1);
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 4);
+    fake_redis_reply(bench.b, "+of b\r\n");
+    submit(&bench, 1, SLOT_OF_B);
+    assert_ends(&bench, 1, STORE_OK, "of b");
+    teardown(&bench);
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+}
+
+static void test_five_good_probes_close_the_breaker(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    fail_by_oom(&bench, 4);
+    for (int i = 0; i < 5; i++) {
+        submit_probe(&bench);
+        assert_open(&bench); /* to all others */
+        fake_redis_send(bench.a, "+probe\r\n");
+        assert_ends(&bench, 0, STORE_OK, "probe");
+    }
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    assert_int_equal(metric_get(&bench.metrics.breaker_opens), 1);
+    submit(&bench, 0, SLOT_OF_A);
+    submit(&bench, 1, SLOT_OF_A);
+    cluster_abandon(&bench.notes[0].call);
+    cluster_abandon(&bench.notes[1].call);
+    teardown(&bench);
+}
+
+static void test_a_probe_abandoned_or_without_its_script_does_not_stick(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    fail_by_oom(&bench, 4);
+    submit_probe(&bench);
+    cluster_abandon(&bench.notes[0].call);
+    for (int i = 0; i < 5; i++) {
+        fake_redis_reply(bench.a, "-NOSCRIPT\r\n");
+        fake_redis_reply(bench.a, "+with body\r\n");
+        submit_probe(&bench);
+        assert_ends(&bench, 0, STORE_OK, "with body");
+    }
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    teardown(&bench);
+}
+
+static void test_a_node_that_hangs_is_left_alone(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, 20000);
+    submit(&bench, 1, SLOT_OF_A);
+    turn_until(bench.loop, metric_get(&bench.metrics.breakers_open) == 1 ||
+                               submit_for(&bench, 0, SLOT_OF_A, 1000) != STORE_OK ||
+                               (cluster_abandon(&bench.notes[0].call), false));
+    assert_open(&bench);
+    cluster_abandon(&bench.notes[1].call);
+    teardown(&bench);
+}
+
+static void test_deadlines_and_losses_are_failures(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 5000), STORE_OK);
+    assert_ends(&bench, 0, STORE_TIMEOUT, "");
+    submit(&bench, 1, SLOT_OF_A);
+    submit(&bench, 2, SLOT_OF_A);
+    turn_until(bench.loop, fake_redis_count(bench.a, "EVALSHA") == 3);
+    fake_redis_drop_clients(bench.a);
+    assert_ends(&bench, 2, STORE_LOST, "");
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 1000000), STORE_DOWN);
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 1);
+    turn_until(bench.loop, cluster_is_ready(bench.cluster));
+    fake_redis_reply(bench.a, "+back\r\n");
+    submit(&bench, 0, SLOT_OF_A); /* a new connection is tried at once */
+    assert_ends(&bench, 0, STORE_OK, "back");
+    teardown(&bench);
+}
+
+static void test_an_early_deadline_does_not_blame_the_node(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    for (int i = 0; i < 3; i++) {
+        submit(&bench, i, SLOT_OF_A);
+    }
+    fake_redis_drop_clients(bench.a);
+    turn_until(bench.loop, bench.notes[2].n_ends > 0);
+    turn_until(bench.loop, cluster_is_ready(bench.cluster));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 1), STORE_OK);
+        assert_ends(&bench, 0, STORE_TIMEOUT, "");
+    }
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    teardown(&bench);
+}
+
+static void test_redirects_and_a_full_node_are_no_failures(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_brittle(&bench, NO_SILENCE_US);
+    for (int i = 0; i < 8; i++) {
+        fake_redis_reply(bench.a, "-ASK %d 127.0.0.1:%u\r\n", SLOT_OF_A, (unsigned)fake_redis_port(bench.b));
+        fake_redis_reply(bench.b, "+OK\r\n");
+        fake_redis_reply(bench.b, "+of b\r\n");
+        submit(&bench, 0, SLOT_OF_A);
+        assert_ends(&bench, 0, STORE_OK, "of b");
+    }
+    for (int i = 0; i < 3; i++) {
+        submit(&bench, i, SLOT_OF_A);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(submit_for(&bench, 3, SLOT_OF_A, 1000000), STORE_DOWN);
+    }
+    assert_int_equal(metric_get(&bench.metrics.over_inflight), 8);
+    assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
+    for (int i = 0; i < 3; i++) {
+        cluster_abandon(&bench.notes[i].call);
+    }
+    teardown(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls_go_to_the_owner_of_their_slot),
@@ -477,6 +651,13 @@ int main(void) {
         cmocka_unit_test(test_the_deadline_holds_through_redirects),
         cmocka_unit_test(test_a_deadline_that_has_passed_sends_nothing),
         cmocka_unit_test(test_an_abandoned_call_is_never_done),
+        cmocka_unit_test(test_failures_open_the_breaker_of_their_node_alone),
+        cmocka_unit_test(test_five_good_probes_close_the_breaker),
+        cmocka_unit_test(test_a_probe_abandoned_or_without_its_script_does_not_stick),
+        cmocka_unit_test(test_a_node_that_hangs_is_left_alone),
+        cmocka_unit_test(test_deadlines_and_losses_are_failures),
+        cmocka_unit_test(test_an_early_deadline_does_not_blame_the_node),
+        cmocka_unit_test(test_redirects_and_a_full_node_are_no_failures),
     };
     log_configure(LOG_ERROR, false);
     return cmocka_run_group_tests(tests, NULL, NULL);

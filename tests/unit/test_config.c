@@ -93,6 +93,11 @@ static void test_without_any_source_there_are_the_defaults(void **state) {
     assert_int_equal(config->store_timeout_us, 8000);
     assert_int_equal(config->redis_connect_timeout_us, 500000);
     assert_int_equal(config->redis_max_inflight, 4096);
+    assert_int_equal(config->redis_breaker, CONFIG_ON);
+    assert_int_equal(config->redis_breaker_samples, 20);
+    assert_int_equal(config->redis_breaker_failures, 50);
+    assert_int_equal(config->redis_breaker_silence_us, 100000);
+    assert_int_equal(config->redis_breaker_probe_us, 100000);
     assert_int_equal(config->embedded_keys, 1000000);
     assert_int_equal(config->max_connections, 10000);
     assert_int_equal(config->max_inflight, 1000);

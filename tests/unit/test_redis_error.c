@@ -32,6 +32,20 @@ static void test_only_redirects_and_noscript_are_sent_again(void **state) {
     assert_int_equal(redis_error_action(REDIS_ERROR_OTHER), REDIS_ACT_REFUSE);
 }
 
+static void test_a_node_that_cannot_work_is_at_fault(void **state) {
+    (void)state;
+    assert_true(redis_error_is_fault(REDIS_ERROR_CLUSTERDOWN));
+    assert_true(redis_error_is_fault(REDIS_ERROR_LOADING));
+    assert_true(redis_error_is_fault(REDIS_ERROR_OOM));
+    assert_true(redis_error_is_fault(REDIS_ERROR_BUSY));
+    assert_true(redis_error_is_fault(REDIS_ERROR_WRONGPASS));
+    assert_false(redis_error_is_fault(REDIS_ERROR_MOVED));
+    assert_false(redis_error_is_fault(REDIS_ERROR_NOSCRIPT));
+    assert_false(redis_error_is_fault(REDIS_ERROR_TRYAGAIN));
+    assert_false(redis_error_is_fault(REDIS_ERROR_READONLY));
+    assert_false(redis_error_is_fault(REDIS_ERROR_OTHER));
+}
+
 static void assert_redirect(const char *text, const char *expected) {
     struct bytes address;
     assert_true(redis_error_redirect(of(text), &address));
@@ -84,6 +98,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_are_told_apart_by_their_first_word),
         cmocka_unit_test(test_only_redirects_and_noscript_are_sent_again),
+        cmocka_unit_test(test_a_node_that_cannot_work_is_at_fault),
         cmocka_unit_test(test_a_redirects_address_is_found),
         cmocka_unit_test(test_a_redirect_of_another_form_is_refused),
         cmocka_unit_test(test_a_server_without_cluster_mode_is_known),
