@@ -2,10 +2,12 @@
 #include "server/store/cluster.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/buf.h"
 #include "server/base/clock.h"
 #include "server/base/ensure.h"
+#include "server/base/hash.h"
 #include "server/base/log.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_request.h"
@@ -16,6 +18,9 @@ enum { CALL_MAGIC = 0x7ed15c12, LOGGED_ERROR_BYTES = 160 };
 #define LOG_EVERY_US INT64_C(60000000) /* of one error code */
 /* A node that was given less time for a call is not to blame for its deadline. */
 #define FAIR_CHANCE_US INT64_C(2000)
+/* A slot on the move: how long until the call is tried again, at random in between. */
+#define WAIT_MIN_US INT64_C(5000)
+#define WAIT_MAX_US INT64_C(20000)
 
 struct cluster {
     struct ev_loop *loop;
@@ -25,6 +30,7 @@ struct cluster {
     struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
     uint32_t n_heads;
     struct log_gate error_gates[REDIS_ERROR_COUNT];
+    unsigned short jitter[3];
 };
 
 static struct cluster_call *call_of(void *data) {
@@ -43,15 +49,12 @@ static void leave_node(struct cluster_call *call, enum breaker_sign sign) {
 }
 
 static void finish(struct cluster_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
-    ev_timer_stop(call->cluster->loop, &call->deadline);
+    ev_timer_stop(call->cluster->loop, &call->timer);
     call->magic = 0;
     call->done(call, outcome, reply);
 }
 
-static void call_on_deadline(struct ev_loop *loop, ev_timer *watcher, int events) {
-    (void)loop;
-    (void)events;
-    struct cluster_call *call = call_of(watcher->data);
+static void give_up(struct cluster_call *call) {
     metric_inc(&call->cluster->metrics->timeouts);
     redis_conn_withdraw(call->node->conn, &call->command);
     leave_node(call, call->deadline_us - call->sent_at_us >= FAIR_CHANCE_US ? BREAKER_BAD : BREAKER_NO_SIGN);
@@ -61,9 +64,11 @@ static void call_on_deadline(struct ev_loop *loop, ev_timer *watcher, int events
 
 void cluster_abandon(struct cluster_call *call) {
     ensure(call->magic, ==, CALL_MAGIC);
-    ev_timer_stop(call->cluster->loop, &call->deadline);
-    redis_conn_withdraw(call->node->conn, &call->command);
-    leave_node(call, BREAKER_NO_SIGN);
+    ev_timer_stop(call->cluster->loop, &call->timer);
+    if (call->node != NULL) {
+        redis_conn_withdraw(call->node->conn, &call->command);
+        leave_node(call, BREAKER_NO_SIGN);
+    }
     call->magic = 0;
 }
 
@@ -169,16 +174,63 @@ static void follow_ask(struct cluster_call *call, struct bytes text) {
     }
 }
 
+/* libev counts from its own reading of the clock at the start of this turn, as `now_us` nearly does. */
+static void set_timer(struct cluster_call *call, int64_t at_us, int64_t now_us) {
+    ev_timer_stop(call->cluster->loop, &call->timer);
+    ev_timer_set(&call->timer, at_us > now_us ? (double)(at_us - now_us) * 1e-6 : 0., 0.);
+    ev_timer_start(call->cluster->loop, &call->timer);
+}
+
 static void refuse(struct cluster_call *call, enum redis_error error, struct bytes text) {
     uint64_t n_held_back;
     if (log_gate_open(&call->cluster->error_gates[error], clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
         char addr[NODE_ADDR_TEXT_BYTES];
         node_addr_format(redis_conn_addr(call->node->conn), addr);
-        log_write(LOG_WARN, "cluster", "node %s refuses: %.*s", addr,
+        log_write(redis_error_level(error), "cluster", "node %s refuses: %.*s", addr,
                   (int)(text.len < LOGGED_ERROR_BYTES ? text.len : LOGGED_ERROR_BYTES),
                   (const char *)text.data);
     }
     finish(call, STORE_REFUSED, NULL);
+}
+
+static void send_to_owner(struct cluster_call *call) {
+    struct cluster *cluster = call->cluster;
+    send_again(call, topology_owner(cluster->topology, call->slot), &cluster->heads[call->script].by_sha1, 1);
+}
+
+/* The node was a master until a moment ago. */
+static void send_once_more(struct cluster_call *call, enum redis_error error, struct bytes text) {
+    topology_refresh_soon(call->cluster->topology);
+    if (call->was_read_only) {
+        refuse(call, error, text);
+        return;
+    }
+    call->was_read_only = true;
+    send_to_owner(call);
+}
+
+static void send_later(struct cluster_call *call, enum redis_error error, struct bytes text) {
+    int64_t now_us = clock_mono_us();
+    double spread_us = erand48(call->cluster->jitter) * (double)(WAIT_MAX_US - WAIT_MIN_US);
+    int64_t again_at_us = now_us + WAIT_MIN_US + (int64_t)spread_us;
+    if (again_at_us >= call->deadline_us) {
+        refuse(call, error, text);
+        return;
+    }
+    call->node = NULL;
+    set_timer(call, again_at_us, now_us);
+}
+
+static void call_on_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct cluster_call *call = call_of(watcher->data);
+    if (call->node != NULL) {
+        give_up(call);
+    } else {
+        set_timer(call, call->deadline_us, clock_mono_us());
+        send_to_owner(call);
+    }
 }
 
 static void handle_error(struct cluster_call *call, struct bytes text) {
@@ -197,6 +249,12 @@ static void handle_error(struct cluster_call *call, struct bytes text) {
         return;
     case REDIS_ACT_BODY:
         send_body(call);
+        return;
+    case REDIS_ACT_ONCE_MORE:
+        send_once_more(call, error, text);
+        return;
+    case REDIS_ACT_LATER:
+        send_later(call, error, text);
         return;
     case REDIS_ACT_REFRESH:
         topology_refresh_soon(call->cluster->topology);
@@ -242,15 +300,15 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
     call->cluster = cluster;
     call->deadline_us = deadline_us;
     call->n_hops = 0;
+    call->was_read_only = false;
     call->command = (struct redis_command){.tail = call->tail, .ended = command_ended};
     enum store_outcome outcome = send_call(call, topology_owner(cluster->topology, call->slot),
                                            &cluster->heads[call->script].by_sha1, 1, now_us);
     if (outcome == STORE_OK) {
         call->magic = CALL_MAGIC;
-        /* libev counts from its own reading of the clock at the start of this turn, as now_us does. */
-        ev_timer_init(&call->deadline, call_on_deadline, (double)(deadline_us - now_us) * 1e-6, 0.);
-        call->deadline.data = call;
-        ev_timer_start(cluster->loop, &call->deadline);
+        ev_timer_init(&call->timer, call_on_timer, 0., 0.);
+        call->timer.data = call;
+        set_timer(call, deadline_us, now_us);
     }
     return outcome;
 }
@@ -284,6 +342,8 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
         return NULL;
     }
     *cluster = (struct cluster){.loop = loop, .metrics = metrics};
+    uint64_t seed = hash_random_seed();
+    memcpy(cluster->jitter, &seed, sizeof cluster->jitter);
     if (!prepare_scripts(cluster, options)) {
         status_fail(status, "out of memory");
         cluster_destroy(&cluster);

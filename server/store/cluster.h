@@ -1,6 +1,6 @@
 /* cluster.h — script calls find the node that owns their slot; redirects live and die here.
  *
- *   cluster_submit ─ slot → node ─ breaker ─> redis_conn … reply ─┬─ MOVED, ASK, NOSCRIPT: sent again, ≤ 5 times
+ *   cluster_submit ─ slot → node ─ breaker ─> redis_conn … reply ─┬─ redirected or not executed: again, ≤ 5 times
  *                        ^────────────────────────────────────────┘└ anything else: done
  *
  * Each call has a deadline, whatever happens to it, and a node whose breaker is open is not asked. One whose connection is lost after it was written is never
@@ -53,12 +53,13 @@ struct cluster_call {
     uint32_t magic;
     uint32_t n_hops;
     struct cluster *cluster;
-    struct topology_node *node; /* who has it now */
+    struct topology_node *node; /* who has it now; NULL while it waits to be sent again */
     enum breaker_pass pass;     /* of that node's breaker */
     int64_t sent_at_us;         /* to that node */
     int64_t deadline_us;
     struct redis_command command;
-    ev_timer deadline;
+    bool was_read_only; /* a node said so: not twice */
+    ev_timer timer;     /* the deadline, or the end of the wait */
 };
 
 /* Borrows `loop`, `metrics` and the scripts, which must outlive it. NULL with a reason in `status`: a bad list

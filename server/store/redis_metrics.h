@@ -5,9 +5,9 @@
 #include "server/base/metric.h"
 #include "server/store/redis_error.h"
 
-#define REDIS_ERROR_METRIC(X, name, field, code, action, is_fault)                                             \
+#define REDIS_ERROR_METRIC(X, name, field, code, action, is_fault, level)                                      \
     X(errors_##field, METRIC_COUNTER, "sluice_redis_error_replies_total", "code=\"" code "\"",                 \
-      "Error replies of Redis, by code; MOVED, ASK and NOSCRIPT are followed")
+      "Error replies of Redis, by code; redirects, NOSCRIPT, READONLY and TRYAGAIN are sent again")
 
 #define REDIS_METRICS(X)                                                                                       \
     X(commands, METRIC_COUNTER, "sluice_redis_commands_total", "",                                             \
@@ -46,7 +46,7 @@ struct redis_metrics {
 /* The counter of an error reply. */
 static inline _Atomic uint64_t *redis_metrics_error(struct redis_metrics *metrics, enum redis_error error) {
     switch (error) {
-#define REDIS_ERROR_CASE(X, name, field, code, action, is_fault)                                               \
+#define REDIS_ERROR_CASE(X, name, field, code, action, is_fault, level)                                        \
     case REDIS_ERROR_##name:                                                                                   \
         return &metrics->errors_##field;
         REDIS_ERRORS(REDIS_ERROR_CASE, )

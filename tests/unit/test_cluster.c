@@ -340,7 +340,7 @@ static void test_other_errors_refuse_and_are_counted_by_code(void **state) {
     struct bench bench;
     setup_ready(&bench);
     fake_redis_reply(bench.a, "-OOM command not allowed\r\n");
-    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    fake_redis_reply(bench.a, "-BUSY Redis is busy running a script\r\n");
     fake_redis_reply(bench.a, "-ERR something new\r\n");
     for (int i = 0; i < 3; i++) {
         submit(&bench, i, SLOT_OF_A);
@@ -349,7 +349,7 @@ static void test_other_errors_refuse_and_are_counted_by_code(void **state) {
         assert_ends(&bench, i, STORE_REFUSED, "");
     }
     assert_int_equal(metric_get(&bench.metrics.errors_oom), 1);
-    assert_int_equal(metric_get(&bench.metrics.errors_tryagain), 1);
+    assert_int_equal(metric_get(&bench.metrics.errors_busy), 1);
     assert_int_equal(metric_get(&bench.metrics.errors_other), 1);
     assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 3);
     teardown(&bench);
@@ -363,6 +363,107 @@ static void test_clusterdown_refuses_and_has_the_map_read_anew(void **state) {
     submit(&bench, 0, SLOT_OF_A);
     assert_ends(&bench, 0, STORE_REFUSED, "");
     turn_until(bench.loop, metric_get(&bench.metrics.refreshes) == 2);
+    teardown(&bench);
+}
+
+static void test_readonly_is_sent_once_more_and_has_the_map_read_anew(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-READONLY You can't write against a read only replica.\r\n");
+    fake_redis_reply(bench.a, "+master again\r\n");
+    submit(&bench, 0, SLOT_OF_A);
+    assert_ends(&bench, 0, STORE_OK, "master again");
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 2);
+    turn_until(bench.loop, metric_get(&bench.metrics.refreshes) == 2);
+    teardown(&bench);
+}
+
+static void test_readonly_twice_refuses(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    for (int i = 0; i < 4; i++) {
+        fake_redis_reply(bench.a, "-READONLY\r\n");
+    }
+    for (int i = 0; i < 2; i++) { /* the second call has its own second chance */
+        submit(&bench, 0, SLOT_OF_A);
+        assert_ends(&bench, 0, STORE_REFUSED, "");
+        assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 2 * (i + 1));
+    }
+    assert_int_equal(metric_get(&bench.metrics.errors_readonly), 4);
+    teardown(&bench);
+}
+
+static void test_tryagain_is_sent_again_after_some_milliseconds(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-TRYAGAIN Multiple keys request during rehashing of slot\r\n");
+    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    fake_redis_reply(bench.a, "+at last\r\n");
+    int64_t start_us = clock_mono_us();
+    submit(&bench, 0, SLOT_OF_A);
+    assert_ends(&bench, 0, STORE_OK, "at last");
+    assert_true(clock_mono_us() - start_us >= 2 * 4000); /* libev's clock may lag by a turn */
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 3);
+    teardown(&bench);
+}
+
+static void test_tryagain_goes_to_whoever_owns_the_slot_by_then(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    fake_redis_reply(bench.a, "-MOVED %d 127.0.0.1:%u\r\n", SLOT_OF_A, (unsigned)fake_redis_port(bench.b));
+    fake_redis_reply(bench.b, "+first\r\n");
+    fake_redis_reply(bench.b, "+second\r\n");
+    submit(&bench, 0, SLOT_OF_A);
+    submit(&bench, 1, SLOT_OF_A);
+    assert_ends(&bench, 1, STORE_OK, "first");
+    assert_ends(&bench, 0, STORE_OK, "second");
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 2);
+    teardown(&bench);
+}
+
+static void test_tryagain_without_time_left_refuses_at_once(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 5000), STORE_OK);
+    turn_until(bench.loop, bench.notes[0].n_ends > 0);
+    if (metric_get(&bench.metrics.timeouts) == 0) { /* on a slow machine the deadline comes first */
+        assert_int_equal(bench.notes[0].outcome, STORE_REFUSED);
+    }
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 1);
+    teardown(&bench);
+}
+
+static void test_the_deadline_holds_behind_tryagain(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 60000), STORE_OK);
+    assert_ends(&bench, 0, STORE_TIMEOUT, "");
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 2);
+    teardown(&bench);
+}
+
+static void test_abandoned_while_it_waits_it_is_never_sent(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    fake_redis_reply(bench.a, "-TRYAGAIN\r\n");
+    submit(&bench, 0, SLOT_OF_A);
+    turn_until(bench.loop, metric_get(&bench.metrics.errors_tryagain) == 1);
+    cluster_abandon(&bench.notes[0].call);
+    fake_redis_reply(bench.a, "+of a\r\n");
+    submit(&bench, 1, SLOT_OF_A);
+    assert_ends(&bench, 1, STORE_OK, "of a");
+    assert_int_equal(fake_redis_count(bench.a, "EVALSHA"), 2);
+    assert_int_equal(bench.notes[0].n_ends, 0);
     teardown(&bench);
 }
 
@@ -644,6 +745,13 @@ int main(void) {
         cmocka_unit_test(test_noscript_for_ever_ends),
         cmocka_unit_test(test_other_errors_refuse_and_are_counted_by_code),
         cmocka_unit_test(test_clusterdown_refuses_and_has_the_map_read_anew),
+        cmocka_unit_test(test_readonly_is_sent_once_more_and_has_the_map_read_anew),
+        cmocka_unit_test(test_readonly_twice_refuses),
+        cmocka_unit_test(test_tryagain_is_sent_again_after_some_milliseconds),
+        cmocka_unit_test(test_tryagain_goes_to_whoever_owns_the_slot_by_then),
+        cmocka_unit_test(test_tryagain_without_time_left_refuses_at_once),
+        cmocka_unit_test(test_the_deadline_holds_behind_tryagain),
+        cmocka_unit_test(test_abandoned_while_it_waits_it_is_never_sent),
         cmocka_unit_test(test_lost_in_flight_is_reported_once_and_never_sent_again),
         cmocka_unit_test(test_a_call_may_ask_again_from_its_loss),
         cmocka_unit_test(test_a_failover_is_learnt_from_the_nodes_left),
