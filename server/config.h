@@ -35,6 +35,10 @@
       "Deadline of a request that names none.")                                                                \
     X(store_timeout, DURATION, "8ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                                \
       "How long a check waits for Redis; at most request_timeout.")                                            \
+    X(redis_user, TEXT, "", 0, 255, false, "NAME",                                                             \
+      "The user that logs in to Redis; empty means the default user. Needs redis_password_file.")              \
+    X(redis_password_file, PATH, "", 0, 4095, false, "FILE",                                                   \
+      "A file that holds the password for Redis and nothing else; empty means no login.")                      \
     X(redis_connect_timeout, DURATION, "500ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
       "How long a connection to a Redis node may take to be ready.")                                           \
     X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \

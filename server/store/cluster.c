@@ -26,7 +26,7 @@ struct cluster {
     struct ev_loop *loop;
     struct redis_metrics *metrics;
     struct topology *topology;
-    struct buf greeting; /* SCRIPT LOAD of each script */
+    struct buf greeting; /* AUTH, SCRIPT LOAD of each script */
     struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
     uint32_t n_heads;
     struct log_gate error_gates[REDIS_ERROR_COUNT];
@@ -319,6 +319,12 @@ bool cluster_is_ready(const struct cluster *cluster) {
 
 /* ---- lifecycle ---- */
 
+static bool prepare_login(struct cluster *cluster, const struct cluster_options *options) {
+    bool has_user = options->user != NULL && options->user[0] != '\0';
+    const char *const words[] = {"AUTH", has_user ? options->user : options->password, options->password};
+    return options->password == NULL || redis_append_command(&cluster->greeting, words, has_user ? 3 : 2);
+}
+
 static bool prepare_scripts(struct cluster *cluster, const struct cluster_options *options) {
     for (uint32_t i = 0; i < options->n_scripts; i++) {
         const struct script *script = options->scripts[i];
@@ -344,7 +350,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
     *cluster = (struct cluster){.loop = loop, .metrics = metrics};
     uint64_t seed = hash_random_seed();
     memcpy(cluster->jitter, &seed, sizeof cluster->jitter);
-    if (!prepare_scripts(cluster, options)) {
+    if (!prepare_login(cluster, options) || !prepare_scripts(cluster, options)) {
         status_fail(status, "out of memory");
         cluster_destroy(&cluster);
         return NULL;
@@ -352,7 +358,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
     struct topology_options topology_options = {
         .nodes = options->nodes,
         .greeting = {.data = buf_front(&cluster->greeting), .len = buf_len(&cluster->greeting)},
-        .n_greeting_replies = options->n_scripts,
+        .n_greeting_replies = options->n_scripts + (options->password != NULL),
         .connect_timeout_us = options->connect_timeout_us,
         .max_inflight_per_node = options->max_inflight_per_node,
         .refresh_every_us = options->refresh_every_us,

@@ -20,6 +20,8 @@ enum { REDIS_STORE_MAX_INFLIGHT_PER_NODE = 4096 };
 
 struct redis_store_options {
     const char *nodes;              /* "HOST:PORT,HOST:PORT"; one that is no cluster node must stand alone */
+    const char *user;               /* NULL or "": the default user */
+    const char *password;           /* NULL: no AUTH. Neither is needed afterwards */
     int64_t connect_timeout_us;     /* 0: REDIS_STORE_CONNECT_TIMEOUT_US */
     uint32_t max_inflight_per_node; /* 0: REDIS_STORE_MAX_INFLIGHT_PER_NODE */
     struct breaker_options breaker; /* of each node; all zero: none */

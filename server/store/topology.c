@@ -71,14 +71,14 @@ static void node_on_up(void *arg) {
     }
 }
 
-static void node_on_down(void *arg, bool was_up, const char *reason) {
+static void node_on_down(void *arg, bool was_up, enum log_level level, const char *reason) {
     struct topology_node *node = arg;
     ensure(node->magic, ==, NODE_MAGIC);
     uint64_t n_held_back;
-    if (log_gate_open(&node->down_gate, clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
+    if (log_gate_open(&node->down_gates[level], clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
         char text[NODE_ADDR_TEXT_BYTES];
         node_addr_format(redis_conn_addr(node->conn), text);
-        log_write(LOG_WARN, "topology", "node %s: %s: %s", text, was_up ? "connection lost" : "cannot connect",
+        log_write(level, "topology", "node %s: %s: %s", text, was_up ? "connection lost" : "cannot connect",
                   reason);
         node->was_reported_down = true;
     }

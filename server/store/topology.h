@@ -30,7 +30,7 @@ struct topology_node {
     struct topology *topology;
     struct redis_conn *conn;
     struct breaker breaker;
-    struct log_gate down_gate;
+    struct log_gate down_gates[LOG_WARN + 1]; /* by level */
 };
 
 struct topology_options {

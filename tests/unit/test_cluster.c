@@ -171,6 +171,64 @@ static void test_every_connection_is_greeted_with_the_script(void **state) {
     teardown(&bench);
 }
 
+static void log_in(struct bench *bench, const char *user, const char *password) {
+    char nodes[32];
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", (unsigned)fake_redis_port(bench->a));
+    struct cluster_options options = {
+        .nodes = nodes,
+        .user = user,
+        .password = password,
+        .connect_timeout_us = 500000,
+        .refresh_every_us = REFRESH_EVERY_US,
+        .max_inflight_per_node = 3,
+        .scripts = scripts,
+        .n_scripts = 1,
+    };
+    struct status status;
+    cluster_destroy(&bench->cluster);
+    bench->cluster = cluster_create(bench->loop, &options, &bench->metrics, &status);
+    assert_non_null(bench->cluster);
+}
+
+static void test_every_connection_logs_in_first(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    log_in(&bench, "sluice", "hunter2");
+    turn_until(bench.loop, cluster_is_ready(bench.cluster));
+    assert_string_equal(fake_redis_heard(bench.b), "AUTH SCRIPT ");
+    fake_redis_reply(bench.b, "+of b\r\n");
+    submit(&bench, 0, SLOT_OF_B);
+    assert_ends(&bench, 0, STORE_OK, "of b");
+    teardown(&bench);
+}
+
+static void test_the_password_alone_is_the_default_users(void **state) {
+    (void)state;
+    static const char *const words[][2] = {{"sluice", "AUTH|sluice|hunter2"}, {"", "AUTH|hunter2"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct bench bench;
+        setup(&bench);
+        log_in(&bench, words[i][0], "hunter2");
+        turn_until(bench.loop, fake_redis_count(bench.a, "SCRIPT") > 0);
+        assert_string_equal(fake_redis_login(bench.a), words[i][1]);
+        teardown(&bench);
+    }
+}
+
+static void test_a_wrong_password_is_tried_again(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    fake_redis_set_login(bench.a, "-WRONGPASS invalid username-password pair\r\n");
+    log_in(&bench, NULL, "hunter2");
+    turn_until(bench.loop, metric_get(&bench.metrics.errors_wrongpass) >= 2);
+    assert_false(cluster_is_ready(bench.cluster));
+    fake_redis_set_login(bench.a, "+OK\r\n");
+    turn_until(bench.loop, cluster_is_ready(bench.cluster));
+    teardown(&bench);
+}
+
 static void test_a_call_may_ask_again_from_its_end(void **state) {
     (void)state;
     struct bench bench;
@@ -732,6 +790,9 @@ int main(void) {
         cmocka_unit_test(test_calls_go_to_the_owner_of_their_slot),
         cmocka_unit_test(test_before_the_map_is_known_calls_are_down),
         cmocka_unit_test(test_every_connection_is_greeted_with_the_script),
+        cmocka_unit_test(test_every_connection_logs_in_first),
+        cmocka_unit_test(test_the_password_alone_is_the_default_users),
+        cmocka_unit_test(test_a_wrong_password_is_tried_again),
         cmocka_unit_test(test_a_call_may_ask_again_from_its_end),
         cmocka_unit_test(test_above_the_cap_calls_are_down_and_counted),
         cmocka_unit_test(test_moved_is_followed_and_remembered),
