@@ -307,6 +307,7 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
     if (outcome == STORE_OK) {
         call->magic = CALL_MAGIC;
         ev_timer_init(&call->timer, call_on_timer, 0., 0.);
+        ev_set_priority(&call->timer, -1); /* behind the replies that are there by then */
         call->timer.data = call;
         set_timer(call, deadline_us, now_us);
     }

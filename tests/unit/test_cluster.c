@@ -590,6 +590,21 @@ static void test_at_the_deadline_a_call_ends_and_its_late_reply_is_dropped(void 
     teardown(&bench);
 }
 
+static void test_after_a_pause_of_our_own_a_reply_that_is_there_counts(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    int64_t deadline_us = clock_mono_us() + 100000;
+    assert_int_equal(submit_for(&bench, 0, SLOT_OF_A, 100000), STORE_OK);
+    turn_until(bench.loop, fake_redis_count(bench.a, "EVALSHA") == 1);
+    fake_redis_send(bench.a, "+in time\r\n");
+    ev_run(bench.loop, EVRUN_NOWAIT); /* the node writes */
+    while (clock_mono_us() < deadline_us + 5000) {
+    }
+    assert_ends(&bench, 0, STORE_OK, "in time");
+    teardown(&bench);
+}
+
 static void test_the_deadline_holds_through_redirects(void **state) {
     (void)state;
     struct bench bench;
@@ -817,6 +832,7 @@ int main(void) {
         cmocka_unit_test(test_a_call_may_ask_again_from_its_loss),
         cmocka_unit_test(test_a_failover_is_learnt_from_the_nodes_left),
         cmocka_unit_test(test_at_the_deadline_a_call_ends_and_its_late_reply_is_dropped),
+        cmocka_unit_test(test_after_a_pause_of_our_own_a_reply_that_is_there_counts),
         cmocka_unit_test(test_the_deadline_holds_through_redirects),
         cmocka_unit_test(test_a_deadline_that_has_passed_sends_nothing),
         cmocka_unit_test(test_an_abandoned_call_is_never_done),
