@@ -326,6 +326,9 @@ static bool config_judge(const struct config *config, struct status *status) {
         return status_fail(status,
                            "workers: the embedded store serves one worker; set redis_nodes or workers: 1");
     }
+    if (config->redis_user[0] != '\0' && config->redis_password_file[0] == '\0') {
+        return status_fail(status, "redis_user: a user needs redis_password_file");
+    }
     if (config->store_timeout_us > config->request_timeout_us) {
         return status_fail(status, "store_timeout: %s is above request_timeout, %s",
                            units_show_duration(config->store_timeout_us).text,

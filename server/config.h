@@ -35,10 +35,24 @@
       "Deadline of a request that names none.")                                                                \
     X(store_timeout, DURATION, "8ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                                \
       "How long a check waits for Redis; at most request_timeout.")                                            \
+    X(redis_user, TEXT, "", 0, 255, false, "NAME",                                                             \
+      "The user that logs in to Redis; empty means the default user. Needs redis_password_file.")              \
+    X(redis_password_file, PATH, "", 0, 4095, false, "FILE",                                                   \
+      "A file that holds the password for Redis and nothing else; empty means no login.")                      \
     X(redis_connect_timeout, DURATION, "500ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
       "How long a connection to a Redis node may take to be ready.")                                           \
     X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \
       "Checks that one worker has under way at one Redis node; more are refused at once.")                     \
+    X(redis_breaker, CHOICE, "on", 0, 0, false, "on|off",                                                      \
+      "Whether a Redis node that fails is left alone, and checks that need it are refused at once.")           \
+    X(redis_breaker_samples, INTEGER, "20", 1, 1000000, false, "N",                                            \
+      "Calls within a second below which their failures do not open the breaker.")                             \
+    X(redis_breaker_failures, INTEGER, "50", 1, 100, false, "PERCENT",                                         \
+      "Of the calls within a second; so many failures open the breaker.")                                      \
+    X(redis_breaker_silence, DURATION, "100ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
+      "No reply for so long with checks under way opens the breaker.")                                         \
+    X(redis_breaker_probe, DURATION, "100ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                        \
+      "At least so far apart, and at most twice that, one check tries a node whose breaker is open.")          \
     X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
       "Keys that the embedded store has room for; when it is crowded, some share buckets.")                    \
     X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \
@@ -56,6 +70,7 @@
     X(log_format, CHOICE, "text", 0, 0, false, "text|json", "How lines are logged on standard error.")
 
 /* Values of log_level are those of enum log_level in log.h. */
+enum config_switch { CONFIG_ON, CONFIG_OFF };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 enum { CONFIG_MAX_WARNINGS = 4, CONFIG_WARNING_BYTES = 128 };

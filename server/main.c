@@ -8,6 +8,7 @@
 
 #include "admin/http.h"
 #include "server/base/log.h"
+#include "server/base/secret.h"
 #include "server/config.h"
 #include "server/quota/registry.h"
 #include "server/server.h"
@@ -108,6 +109,13 @@ static int check(const struct config *config) {
         }
         printf("%s: %u quotas\n", config->quotas, quota_set_count(quotas));
         quota_set_release(&quotas);
+    }
+    if (config->redis_password_file[0] != '\0') {
+        char *password = secret_read(config->redis_password_file, &status);
+        if (password == NULL) {
+            return fail(&status);
+        }
+        secret_destroy(&password);
     }
     printf("configuration is valid\n");
     return EXIT_SUCCESS;

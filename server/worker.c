@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "server/base/log.h"
+#include "server/base/secret.h"
 #include "server/limit/limiter.h"
 #include "server/net/conn.h"
 #include "server/net/listener.h"
@@ -48,12 +49,28 @@ static struct store *create_store(struct worker *worker, struct status *status) 
         return embedded_store_create((uint64_t)config->embedded_keys, quota_set_max_limits(worker->quotas),
                                      &worker->metrics.embedded, status);
     }
+    char *password = NULL;
+    if (config->redis_password_file[0] != '\0') {
+        password = secret_read(config->redis_password_file, status);
+        if (password == NULL) {
+            return NULL;
+        }
+    }
     struct redis_store_options options = {
         .nodes = config->redis_nodes,
+        .user = config->redis_user,
+        .password = password,
         .connect_timeout_us = config->redis_connect_timeout_us,
         .max_inflight_per_node = (uint32_t)config->redis_max_inflight,
+        .breaker = {.is_on = config->redis_breaker == CONFIG_ON,
+                    .min_samples = (uint32_t)config->redis_breaker_samples,
+                    .failure_percent = (uint32_t)config->redis_breaker_failures,
+                    .silence_us = config->redis_breaker_silence_us,
+                    .probe_every_us = config->redis_breaker_probe_us},
     };
-    return redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
+    struct store *store = redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
+    secret_destroy(&password);
+    return store;
 }
 
 static bool all_is_answered(const struct worker *worker) {

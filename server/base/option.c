@@ -48,7 +48,7 @@ static bool option_set_string(char **field, struct bytes text, struct status *st
     return true;
 }
 
-static bool option_set_path(const struct option_spec *spec, char **field, struct bytes text,
+static bool option_set_text(const struct option_spec *spec, char **field, struct bytes text,
                             struct status *status) {
     if ((int64_t)text.len < spec->min || (int64_t)text.len > spec->max) {
         return status_fail(status, "has %zu bytes; %" PRId64 " to %" PRId64 " are allowed", text.len, spec->min,
@@ -194,7 +194,8 @@ bool option_set(const struct option_spec *spec, void *target, struct bytes text,
     void *field = option_field_change(spec, target);
     switch (spec->type) {
     case OPTION_PATH:
-        return option_set_path(spec, field, text, status);
+    case OPTION_TEXT:
+        return option_set_text(spec, field, text, status);
     case OPTION_ADDRESS:
     case OPTION_ADDRESS_OR_OFF:
         return option_set_address(spec, field, text, status);
@@ -216,6 +217,7 @@ void option_show(const struct option_spec *spec, const void *target, char *out, 
     const void *field = option_field(spec, target);
     switch (spec->type) {
     case OPTION_PATH:
+    case OPTION_TEXT:
     case OPTION_ADDRESSES: {
         const char *text = *(char *const *)field;
         snprintf(out, cap, "%s", text != NULL ? text : "");
@@ -254,6 +256,9 @@ void option_show_type(const struct option_spec *spec, char *out, size_t cap) {
     switch (spec->type) {
     case OPTION_PATH:
         snprintf(out, cap, "path");
+        break;
+    case OPTION_TEXT:
+        snprintf(out, cap, "text");
         break;
     case OPTION_ADDRESS:
         snprintf(out, cap, "address");
@@ -300,7 +305,7 @@ bool options_set_defaults(const struct option_spec *specs, size_t n_specs, void 
 
 void options_deinit(const struct option_spec *specs, size_t n_specs, void *target) {
     for (size_t i = 0; i < n_specs; i++) {
-        if (specs[i].type == OPTION_PATH || specs[i].type == OPTION_ADDRESSES) {
+        if (specs[i].type == OPTION_PATH || specs[i].type == OPTION_TEXT || specs[i].type == OPTION_ADDRESSES) {
             char **field = option_field_change(&specs[i], target);
             free(*field);
             *field = NULL;

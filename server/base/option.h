@@ -5,6 +5,7 @@
  *
  *   TYPE             field                    text                         min and max
  *   PATH             char *name               a file's path, or nothing    its length in bytes
+ *   TEXT             char *name               anything, or nothing         its length in bytes
  *   ADDRESS          struct option_address    host:port or [v6]:port       the port
  *   ADDRESS_OR_OFF   struct option_address    the same, or "off"           the port
  *   ADDRESSES        char *name               addresses, comma-separated   the port
@@ -35,6 +36,7 @@ struct option_address {
 
 enum option_type {
     OPTION_PATH,
+    OPTION_TEXT,
     OPTION_ADDRESS,
     OPTION_ADDRESS_OR_OFF,
     OPTION_ADDRESSES,
@@ -57,6 +59,7 @@ struct option_spec {
 
 /* The macros by type: the field's C type, and its name. */
 #define OPTION_CTYPE_PATH char *
+#define OPTION_CTYPE_TEXT char *
 #define OPTION_CTYPE_ADDRESS struct option_address
 #define OPTION_CTYPE_ADDRESS_OR_OFF struct option_address
 #define OPTION_CTYPE_ADDRESSES char *
@@ -65,6 +68,7 @@ struct option_spec {
 #define OPTION_CTYPE_DURATION int64_t
 #define OPTION_CTYPE_CHOICE int64_t
 #define OPTION_MEMBER_PATH(name) name
+#define OPTION_MEMBER_TEXT(name) name
 #define OPTION_MEMBER_ADDRESS(name) name
 #define OPTION_MEMBER_ADDRESS_OR_OFF(name) name
 #define OPTION_MEMBER_ADDRESSES(name) name
@@ -84,7 +88,7 @@ struct option_spec {
 /* Sets the option's field in `target` from text. On false the field keeps its value. */
 bool option_set(const struct option_spec *spec, void *target, struct bytes text, struct status *status)
     __attribute__((warn_unused_result));
-/* The value as text that option_set takes again; "" for an empty path. Cut when longer than `cap` - 1. */
+/* The value as text that option_set takes again; "" for an empty path or text. Cut when longer than `cap` - 1. */
 void option_show(const struct option_spec *spec, const void *target, char *out, size_t cap);
 /* What it takes: "integer, 1 to 64". */
 void option_show_type(const struct option_spec *spec, char *out, size_t cap);

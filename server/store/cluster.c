@@ -2,10 +2,12 @@
 #include "server/store/cluster.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/buf.h"
 #include "server/base/clock.h"
 #include "server/base/ensure.h"
+#include "server/base/hash.h"
 #include "server/base/log.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_request.h"
@@ -14,15 +16,21 @@
 enum { CALL_MAGIC = 0x7ed15c12, LOGGED_ERROR_BYTES = 160 };
 
 #define LOG_EVERY_US INT64_C(60000000) /* of one error code */
+/* A node that was given less time for a call is not to blame for its deadline. */
+#define FAIR_CHANCE_US INT64_C(2000)
+/* A slot on the move: how long until the call is tried again, at random in between. */
+#define WAIT_MIN_US INT64_C(5000)
+#define WAIT_MAX_US INT64_C(20000)
 
 struct cluster {
     struct ev_loop *loop;
     struct redis_metrics *metrics;
     struct topology *topology;
-    struct buf greeting; /* SCRIPT LOAD of each script */
+    struct buf greeting; /* AUTH, SCRIPT LOAD of each script */
     struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
     uint32_t n_heads;
     struct log_gate error_gates[REDIS_ERROR_COUNT];
+    unsigned short jitter[3];
 };
 
 static struct cluster_call *call_of(void *data) {
@@ -33,60 +41,103 @@ static struct cluster_call *call_of(void *data) {
 
 /* ---- a call's end ---- */
 
+/* The call is done with its node, and this is what it learnt about it. */
+static void leave_node(struct cluster_call *call, enum breaker_sign sign) {
+    if (sign != BREAKER_GOOD || !breaker_count_good(&call->node->breaker)) {
+        topology_tell_breaker(call->node, call->pass, sign, clock_mono_us());
+    }
+}
+
 static void finish(struct cluster_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
-    ev_timer_stop(call->cluster->loop, &call->deadline);
+    ev_timer_stop(call->cluster->loop, &call->timer);
     call->magic = 0;
     call->done(call, outcome, reply);
 }
 
-static void call_on_deadline(struct ev_loop *loop, ev_timer *watcher, int events) {
-    (void)loop;
-    (void)events;
-    struct cluster_call *call = call_of(watcher->data);
+static void give_up(struct cluster_call *call) {
     metric_inc(&call->cluster->metrics->timeouts);
     redis_conn_withdraw(call->node->conn, &call->command);
+    leave_node(call, call->deadline_us - call->sent_at_us >= FAIR_CHANCE_US ? BREAKER_BAD : BREAKER_NO_SIGN);
     topology_refresh_soon(call->cluster->topology);
     finish(call, STORE_TIMEOUT, NULL);
 }
 
 void cluster_abandon(struct cluster_call *call) {
     ensure(call->magic, ==, CALL_MAGIC);
-    ev_timer_stop(call->cluster->loop, &call->deadline);
-    redis_conn_withdraw(call->node->conn, &call->command);
+    ev_timer_stop(call->cluster->loop, &call->timer);
+    if (call->node != NULL) {
+        redis_conn_withdraw(call->node->conn, &call->command);
+        leave_node(call, BREAKER_NO_SIGN);
+    }
     call->magic = 0;
 }
 
 /* ---- sending, and sending again ---- */
 
-static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,
-                                    const struct buf *head, uint32_t n_replies) {
-    if (node == NULL) {
-        return STORE_DOWN;
-    }
-    call->node = node;
+/* Hands it to the node whose breaker let it pass. */
+static enum store_outcome queue_call(struct cluster_call *call, const struct buf *head, uint32_t n_replies) {
     call->command.head = (struct bytes){.data = buf_front(head), .len = buf_len(head)};
     call->command.n_replies = n_replies;
-    switch (redis_conn_submit(node->conn, &call->command)) {
+    switch (redis_conn_submit(call->node->conn, &call->command)) {
     case REDIS_SUBMIT_QUEUED:
         return STORE_OK;
     case REDIS_SUBMIT_DOWN:
+        leave_node(call, BREAKER_BAD);
         break;
     case REDIS_SUBMIT_FULL:
         metric_inc(&call->cluster->metrics->over_inflight);
+        leave_node(call, BREAKER_NO_SIGN);
         break;
     }
     topology_refresh_soon(call->cluster->topology); /* a node that is lost or hangs may have been replaced */
     return STORE_DOWN;
 }
 
-static void send_again(struct cluster_call *call, struct topology_node *node, const struct buf *head,
-                       uint32_t n_replies) {
+static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,
+                                    const struct buf *head, uint32_t n_replies, int64_t now_us) {
+    if (node == NULL) {
+        return STORE_DOWN;
+    }
+    call->node = node;
+    call->sent_at_us = now_us;
+    call->pass = breaker_was_asked(&node->breaker, now_us) ? BREAKER_PASS : topology_ask_breaker(node, now_us);
+    if (call->pass == BREAKER_REFUSE) {
+        metric_inc(&call->cluster->metrics->breaker_refusals);
+        return STORE_DOWN;
+    }
+    return queue_call(call, head, n_replies);
+}
+
+/* False, with the call finished, when it was sent again too often. */
+static bool count_hop(struct cluster_call *call) {
     if (call->n_hops == CLUSTER_MAX_HOPS) {
         finish(call, STORE_REDIRECTED, NULL);
-        return;
+        return false;
     }
     call->n_hops++;
-    enum store_outcome outcome = send_call(call, node, head, n_replies);
+    return true;
+}
+
+static void send_again(struct cluster_call *call, struct topology_node *node, const struct buf *head,
+                       uint32_t n_replies) {
+    if (!count_hop(call)) {
+        return;
+    }
+    enum store_outcome outcome = send_call(call, node, head, n_replies, clock_mono_us());
+    if (outcome != STORE_OK) {
+        finish(call, outcome, NULL);
+    }
+}
+
+/* The node lacks the script: the same call to the same node once more, past its breaker. */
+static void send_body(struct cluster_call *call) {
+    if (call->n_hops == CLUSTER_MAX_HOPS) {
+        leave_node(call, BREAKER_GOOD);
+    }
+    if (!count_hop(call)) {
+        return;
+    }
+    enum store_outcome outcome = queue_call(call, &call->cluster->heads[call->script].by_body, 1);
     if (outcome != STORE_OK) {
         finish(call, outcome, NULL);
     }
@@ -123,22 +174,73 @@ static void follow_ask(struct cluster_call *call, struct bytes text) {
     }
 }
 
+/* libev counts from its own reading of the clock at the start of this turn, as `now_us` nearly does. */
+static void set_timer(struct cluster_call *call, int64_t at_us, int64_t now_us) {
+    ev_timer_stop(call->cluster->loop, &call->timer);
+    ev_timer_set(&call->timer, at_us > now_us ? (double)(at_us - now_us) * 1e-6 : 0., 0.);
+    ev_timer_start(call->cluster->loop, &call->timer);
+}
+
 static void refuse(struct cluster_call *call, enum redis_error error, struct bytes text) {
     uint64_t n_held_back;
     if (log_gate_open(&call->cluster->error_gates[error], clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
         char addr[NODE_ADDR_TEXT_BYTES];
         node_addr_format(redis_conn_addr(call->node->conn), addr);
-        log_write(LOG_WARN, "cluster", "node %s refuses: %.*s", addr,
+        log_write(redis_error_level(error), "cluster", "node %s refuses: %.*s", addr,
                   (int)(text.len < LOGGED_ERROR_BYTES ? text.len : LOGGED_ERROR_BYTES),
                   (const char *)text.data);
     }
     finish(call, STORE_REFUSED, NULL);
 }
 
+static void send_to_owner(struct cluster_call *call) {
+    struct cluster *cluster = call->cluster;
+    send_again(call, topology_owner(cluster->topology, call->slot), &cluster->heads[call->script].by_sha1, 1);
+}
+
+/* The node was a master until a moment ago. */
+static void send_once_more(struct cluster_call *call, enum redis_error error, struct bytes text) {
+    topology_refresh_soon(call->cluster->topology);
+    if (call->was_read_only) {
+        refuse(call, error, text);
+        return;
+    }
+    call->was_read_only = true;
+    send_to_owner(call);
+}
+
+static void send_later(struct cluster_call *call, enum redis_error error, struct bytes text) {
+    int64_t now_us = clock_mono_us();
+    double spread_us = erand48(call->cluster->jitter) * (double)(WAIT_MAX_US - WAIT_MIN_US);
+    int64_t again_at_us = now_us + WAIT_MIN_US + (int64_t)spread_us;
+    if (again_at_us >= call->deadline_us) {
+        refuse(call, error, text);
+        return;
+    }
+    call->node = NULL;
+    set_timer(call, again_at_us, now_us);
+}
+
+static void call_on_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct cluster_call *call = call_of(watcher->data);
+    if (call->node != NULL) {
+        give_up(call);
+    } else {
+        set_timer(call, call->deadline_us, clock_mono_us());
+        send_to_owner(call);
+    }
+}
+
 static void handle_error(struct cluster_call *call, struct bytes text) {
     enum redis_error error = redis_error_of(text);
+    enum redis_error_action action = redis_error_action(error);
     metric_inc(redis_metrics_error(call->cluster->metrics, error));
-    switch (redis_error_action(error)) {
+    if (action != REDIS_ACT_BODY) {
+        leave_node(call, redis_error_is_fault(error) ? BREAKER_BAD : BREAKER_GOOD);
+    }
+    switch (action) {
     case REDIS_ACT_MOVED:
         follow_moved(call, text);
         return;
@@ -146,7 +248,13 @@ static void handle_error(struct cluster_call *call, struct bytes text) {
         follow_ask(call, text);
         return;
     case REDIS_ACT_BODY:
-        send_again(call, call->node, &call->cluster->heads[call->script].by_body, 1);
+        send_body(call);
+        return;
+    case REDIS_ACT_ONCE_MORE:
+        send_once_more(call, error, text);
+        return;
+    case REDIS_ACT_LATER:
+        send_later(call, error, text);
         return;
     case REDIS_ACT_REFRESH:
         topology_refresh_soon(call->cluster->topology);
@@ -166,14 +274,17 @@ static void command_ended(struct redis_command *command, enum redis_command_end 
         if (reply->kind == REDIS_KIND_ERROR) {
             handle_error(call, reply->text);
         } else {
+            leave_node(call, BREAKER_GOOD);
             finish(call, STORE_OK, reply);
         }
         return;
     case REDIS_COMMAND_UNSENT:
+        leave_node(call, BREAKER_BAD);
         finish(call, STORE_DOWN, NULL);
         return;
     case REDIS_COMMAND_LOST:
         metric_inc(&call->cluster->metrics->ambiguous);
+        leave_node(call, BREAKER_BAD);
         finish(call, STORE_LOST, NULL);
         return;
     }
@@ -187,17 +298,18 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
         return STORE_TIMEOUT;
     }
     call->cluster = cluster;
+    call->deadline_us = deadline_us;
     call->n_hops = 0;
+    call->was_read_only = false;
     call->command = (struct redis_command){.tail = call->tail, .ended = command_ended};
     enum store_outcome outcome = send_call(call, topology_owner(cluster->topology, call->slot),
-                                           &cluster->heads[call->script].by_sha1, 1);
+                                           &cluster->heads[call->script].by_sha1, 1, now_us);
     if (outcome == STORE_OK) {
         call->magic = CALL_MAGIC;
-        /* libev counts from its own reading of the clock at the start of this turn, as now_us does. */
-        ev_timer_init(&call->deadline, call_on_deadline, (double)(deadline_us - now_us) * 1e-6, 0.);
-        ev_set_priority(&call->deadline, -1); /* after a long turn, a reply that has arrived comes first */
-        call->deadline.data = call;
-        ev_timer_start(cluster->loop, &call->deadline);
+        ev_timer_init(&call->timer, call_on_timer, 0., 0.);
+        ev_set_priority(&call->timer, -1); /* behind the replies that are there by then */
+        call->timer.data = call;
+        set_timer(call, deadline_us, now_us);
     }
     return outcome;
 }
@@ -207,6 +319,12 @@ bool cluster_is_ready(const struct cluster *cluster) {
 }
 
 /* ---- lifecycle ---- */
+
+static bool prepare_login(struct cluster *cluster, const struct cluster_options *options) {
+    bool has_user = options->user != NULL && options->user[0] != '\0';
+    const char *const words[] = {"AUTH", has_user ? options->user : options->password, options->password};
+    return options->password == NULL || redis_append_command(&cluster->greeting, words, has_user ? 3 : 2);
+}
 
 static bool prepare_scripts(struct cluster *cluster, const struct cluster_options *options) {
     for (uint32_t i = 0; i < options->n_scripts; i++) {
@@ -231,7 +349,9 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
         return NULL;
     }
     *cluster = (struct cluster){.loop = loop, .metrics = metrics};
-    if (!prepare_scripts(cluster, options)) {
+    uint64_t seed = hash_random_seed();
+    memcpy(cluster->jitter, &seed, sizeof cluster->jitter);
+    if (!prepare_login(cluster, options) || !prepare_scripts(cluster, options)) {
         status_fail(status, "out of memory");
         cluster_destroy(&cluster);
         return NULL;
@@ -239,10 +359,11 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
     struct topology_options topology_options = {
         .nodes = options->nodes,
         .greeting = {.data = buf_front(&cluster->greeting), .len = buf_len(&cluster->greeting)},
-        .n_greeting_replies = options->n_scripts,
+        .n_greeting_replies = options->n_scripts + (options->password != NULL),
         .connect_timeout_us = options->connect_timeout_us,
         .max_inflight_per_node = options->max_inflight_per_node,
         .refresh_every_us = options->refresh_every_us,
+        .breaker = options->breaker,
     };
     cluster->topology = topology_create(loop, &topology_options, metrics, status);
     if (cluster->topology == NULL) {

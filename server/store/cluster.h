@@ -1,9 +1,9 @@
 /* cluster.h — script calls find the node that owns their slot; redirects live and die here.
  *
- *   cluster_submit ─ slot → node ─> redis_conn … reply ─┬─ MOVED, ASK, NOSCRIPT: sent again, at most 5 times
- *                        ^──────────────────────────────┘└ anything else: done
+ *   cluster_submit ─ slot → node ─ breaker ─> redis_conn … reply ─┬─ redirected or not executed: again, ≤ 5 times
+ *                        ^────────────────────────────────────────┘└ anything else: done
  *
- * Each call has a deadline, whatever happens to it. One whose connection is lost after it was written is never
+ * Each call has a deadline, whatever happens to it, and a node whose breaker is open is not asked. One whose connection is lost after it was written is never
  * sent again: it may have been executed. Which node owns what is topology.h's affair. One thread, one loop. */
 #ifndef SLUICE_STORE_CLUSTER_H
 #define SLUICE_STORE_CLUSTER_H
@@ -14,6 +14,7 @@
 
 #include "server/base/bytes.h"
 #include "server/base/status.h"
+#include "server/store/breaker.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
 #include "server/store/redis_reply.h"
@@ -23,12 +24,15 @@
 enum { CLUSTER_MAX_HOPS = 5, CLUSTER_MAX_SCRIPTS = 8 };
 
 struct cluster_options {
-    const char *nodes; /* "HOST:PORT,HOST:PORT"; may be down. A name blocks the loop while it is resolved */
+    const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down. A name blocks the loop while it is resolved */
+    const char *user;     /* NULL or "": the default user */
+    const char *password; /* NULL: no AUTH. Neither is needed after cluster_create */
     int64_t connect_timeout_us;
     uint32_t max_inflight_per_node;
     int64_t refresh_every_us;            /* at least, between two readings of the slot map */
     const struct script *const *scripts; /* loaded on every connection; a call names one by its index */
     uint32_t n_scripts;                  /* 1 ... CLUSTER_MAX_SCRIPTS */
+    struct breaker_options breaker;      /* of each node */
 };
 
 struct cluster;
@@ -51,9 +55,13 @@ struct cluster_call {
     uint32_t magic;
     uint32_t n_hops;
     struct cluster *cluster;
-    struct topology_node *node; /* who has it now */
+    struct topology_node *node; /* who has it now; NULL while it waits to be sent again */
+    enum breaker_pass pass;     /* of that node's breaker */
+    int64_t sent_at_us;         /* to that node */
+    int64_t deadline_us;
     struct redis_command command;
-    ev_timer deadline;
+    bool was_read_only; /* a node said so: not twice */
+    ev_timer timer;     /* the deadline, or the end of the wait */
 };
 
 /* Borrows `loop`, `metrics` and the scripts, which must outlive it. NULL with a reason in `status`: a bad list

@@ -151,7 +151,7 @@ static void end_all_commands(struct redis_conn *conn) {
     }
 }
 
-static void conn_fail(struct redis_conn *conn, const char *reason) {
+static void conn_fail_at(struct redis_conn *conn, enum log_level level, const char *reason) {
     char kept[REASON_BYTES]; /* the reason may live in what is about to change */
     snprintf(kept, sizeof kept, "%s", reason);
     bool was_up = conn->state == CONN_UP;
@@ -166,8 +166,12 @@ static void conn_fail(struct redis_conn *conn, const char *reason) {
     conn->n_failures = was_stable ? 1 : conn->n_failures + 1;
     close_socket(conn);
     change_state(conn, CONN_BACKING_OFF);
-    conn->options->on_down(conn->arg, was_up, kept);
+    conn->options->on_down(conn->arg, was_up, level, kept);
     end_all_commands(conn);
+}
+
+static void conn_fail(struct redis_conn *conn, const char *reason) {
+    conn_fail_at(conn, LOG_WARN, reason);
 }
 
 /* ---- connecting ---- */
@@ -367,8 +371,9 @@ static bool take_greeting(struct redis_conn *conn, const struct redis_reply *rep
         char reason[REASON_BYTES];
         int n_bytes = reply->text.len < REASON_BYTES ? (int)reply->text.len : REASON_BYTES;
         snprintf(reason, sizeof reason, "greeting refused: %.*s", n_bytes, (const char *)reply->text.data);
-        metric_inc(redis_metrics_error(metrics, redis_error_of(reply->text)));
-        conn_fail(conn, reason);
+        enum redis_error error = redis_error_of(reply->text);
+        metric_inc(redis_metrics_error(metrics, error));
+        conn_fail_at(conn, redis_error_level(error), reason);
         return false;
     }
     case REDIS_KIND_INTEGER:
@@ -530,4 +535,8 @@ bool redis_conn_is_up(const struct redis_conn *conn) {
 
 uint32_t redis_conn_count_inflight(const struct redis_conn *conn) {
     return conn->n_waiting + (uint32_t)(conn->end_pairing - conn->first_pairing);
+}
+
+uint64_t redis_conn_count_answered(const struct redis_conn *conn) {
+    return conn->first_pairing;
 }

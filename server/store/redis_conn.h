@@ -3,8 +3,8 @@
  *   submit ─ waiting ─ prepare: one write for each loop turn ─ pairing ring ─ readable: reply ─ command->ended
  *
  * Connects when started and again, by itself, whenever the connection is lost: after a full-jitter, exponential
- * back-off of 50 ms to 2 s. Every connection begins with a greeting (SCRIPT LOAD: a promoted replica's cache is
- * empty); commands are sent once its replies are in. It knows nothing of slots, redirects or deadlines: a reply
+ * back-off of 50 ms to 2 s. Every connection begins with a greeting (AUTH, and SCRIPT LOAD: a promoted replica's
+ * cache is empty); commands are sent once its replies are in. It knows nothing of slots, redirects or deadlines: a reply
  * is handed up whatever it says. One thread; names are resolved on the loop's thread (see node_addr.h). */
 #ifndef SLUICE_STORE_REDIS_CONN_H
 #define SLUICE_STORE_REDIS_CONN_H
@@ -16,6 +16,7 @@
 
 #include "server/base/bytes.h"
 #include "server/base/list.h"
+#include "server/base/log.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_metrics.h"
 #include "server/store/redis_reply.h"
@@ -51,9 +52,9 @@ struct redis_conn;
 
 /* The connection is usable now. */
 typedef void (*redis_conn_up_fn)(void *arg);
-/* It was lost (`was_up`), or an attempt to connect failed. Its commands have not ended yet, and new ones are
- * refused. */
-typedef void (*redis_conn_down_fn)(void *arg, bool was_up, const char *reason);
+/* It was lost (`was_up`), or an attempt to connect failed; `level` is LOG_ERROR when an operator must act, as for
+ * a wrong password. Its commands have not ended yet, and new ones are refused. */
+typedef void (*redis_conn_down_fn)(void *arg, bool was_up, enum log_level level, const char *reason);
 
 /* Shared by the connections of one cluster; must outlive them. */
 struct redis_conn_options {
@@ -90,5 +91,7 @@ const struct node_addr *redis_conn_addr(const struct redis_conn *conn);
 bool redis_conn_is_up(const struct redis_conn *conn);
 /* Commands waiting or unanswered, withdrawn ones included. */
 uint32_t redis_conn_count_inflight(const struct redis_conn *conn);
+/* Commands whose replies have come, since it was created, and those lost with a connection. */
+uint64_t redis_conn_count_answered(const struct redis_conn *conn);
 
 #endif

@@ -8,8 +8,11 @@
 static const struct redis_error_row {
     const char *code;
     enum redis_error_action action;
+    bool is_fault;
+    enum log_level level;
 } rows[REDIS_ERROR_COUNT] = {
-#define REDIS_ERROR_ROW(X, name, field, text, what) [REDIS_ERROR_##name] = {.code = text, .action = what},
+#define REDIS_ERROR_ROW(X, name, field, text, what, fault, severity)                                           \
+    [REDIS_ERROR_##name] = {.code = text, .action = what, .is_fault = fault, .level = severity},
     REDIS_ERRORS(REDIS_ERROR_ROW, )
 #undef REDIS_ERROR_ROW
 };
@@ -35,6 +38,14 @@ enum redis_error redis_error_of(struct bytes text) {
 
 enum redis_error_action redis_error_action(enum redis_error error) {
     return rows[error].action;
+}
+
+bool redis_error_is_fault(enum redis_error error) {
+    return rows[error].is_fault;
+}
+
+enum log_level redis_error_level(enum redis_error error) {
+    return rows[error].level;
 }
 
 static bool is_slot(struct bytes word) {

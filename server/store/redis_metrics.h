@@ -5,9 +5,9 @@
 #include "server/base/metric.h"
 #include "server/store/redis_error.h"
 
-#define REDIS_ERROR_METRIC(X, name, field, code, action)                                                       \
+#define REDIS_ERROR_METRIC(X, name, field, code, action, is_fault, level)                                      \
     X(errors_##field, METRIC_COUNTER, "sluice_redis_error_replies_total", "code=\"" code "\"",                 \
-      "Error replies of Redis, by code; MOVED, ASK and NOSCRIPT are followed")
+      "Error replies of Redis, by code; redirects, NOSCRIPT, READONLY and TRYAGAIN are sent again")
 
 #define REDIS_METRICS(X)                                                                                       \
     X(commands, METRIC_COUNTER, "sluice_redis_commands_total", "",                                             \
@@ -24,6 +24,11 @@
       "Calls lost with their connection after they were written: they may have been executed")                 \
     X(over_inflight, METRIC_COUNTER, "sluice_redis_over_inflight_total", "",                                   \
       "Calls refused because a node had redis_max_inflight commands under way")                                \
+    X(breaker_opens, METRIC_COUNTER, "sluice_redis_breaker_opens_total", "",                                   \
+      "Times a node's breaker opened: too many calls had failed, or it was silent")                            \
+    X(breakers_open, METRIC_GAUGE, "sluice_redis_breakers_open", "", "Breakers of nodes that are open now")    \
+    X(breaker_refusals, METRIC_COUNTER, "sluice_redis_breaker_refusals_total", "",                             \
+      "Calls refused at once because their node's breaker was open")                                           \
     X(connects, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"ok\"",                                \
       "Attempts to connect to a node, by result")                                                              \
     X(connects_failed, METRIC_COUNTER, "sluice_redis_connects_total", "result=\"failed\"", "")                 \
@@ -42,7 +47,7 @@ struct redis_metrics {
 /* The counter of an error reply. */
 static inline _Atomic uint64_t *redis_metrics_error(struct redis_metrics *metrics, enum redis_error error) {
     switch (error) {
-#define REDIS_ERROR_CASE(X, name, field, code, action)                                                         \
+#define REDIS_ERROR_CASE(X, name, field, code, action, is_fault, level)                                        \
     case REDIS_ERROR_##name:                                                                                   \
         return &metrics->errors_##field;
         REDIS_ERRORS(REDIS_ERROR_CASE, )

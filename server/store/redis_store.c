@@ -138,11 +138,14 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
     }
     struct cluster_options cluster_options = {
         .nodes = options->nodes,
+        .user = options->user,
+        .password = options->password,
         .connect_timeout_us =
             options->connect_timeout_us > 0 ? options->connect_timeout_us : REDIS_STORE_CONNECT_TIMEOUT_US,
         .max_inflight_per_node = options->max_inflight_per_node > 0 ? options->max_inflight_per_node
                                                                     : REDIS_STORE_MAX_INFLIGHT_PER_NODE,
         .refresh_every_us = REFRESH_EVERY_US,
+        .breaker = options->breaker,
         .scripts = scripts,
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };

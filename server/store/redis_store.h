@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "server/base/status.h"
+#include "server/store/breaker.h"
 #include "server/store/redis_metrics.h"
 #include "server/store/store.h"
 
@@ -19,8 +20,11 @@ enum { REDIS_STORE_MAX_INFLIGHT_PER_NODE = 4096 };
 
 struct redis_store_options {
     const char *nodes;              /* "HOST:PORT,HOST:PORT"; one that is no cluster node must stand alone */
+    const char *user;               /* NULL or "": the default user */
+    const char *password;           /* NULL: no AUTH. Neither is needed afterwards */
     int64_t connect_timeout_us;     /* 0: REDIS_STORE_CONNECT_TIMEOUT_US */
     uint32_t max_inflight_per_node; /* 0: REDIS_STORE_MAX_INFLIGHT_PER_NODE */
+    struct breaker_options breaker; /* of each node; all zero: none */
 };
 
 /* Borrows `loop` and `metrics`, which must outlive it. Not ready yet when it returns: run the loop. NULL with a

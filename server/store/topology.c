@@ -33,6 +33,7 @@ struct topology {
     struct ev_loop *loop;
     struct redis_metrics *metrics;
     struct redis_conn_options conn_options;
+    struct breaker_options breaker_options;
     struct topology_node *nodes[SLOTMAP_MAX_NODES];
     uint16_t n_places; /* of `nodes`, some of them free: NULL */
     uint16_t n_seeds;
@@ -64,19 +65,20 @@ static void node_on_up(void *arg) {
     node_addr_format(redis_conn_addr(node->conn), text);
     log_write(node->was_reported_down ? LOG_INFO : LOG_DEBUG, "topology", "node %s: connected", text);
     node->was_reported_down = false;
+    breaker_hope(&node->breaker);
     if (node->topology->is_refresh_wanted || !slotmap_is_complete(&node->topology->map)) {
         topology_refresh_soon(node->topology);
     }
 }
 
-static void node_on_down(void *arg, bool was_up, const char *reason) {
+static void node_on_down(void *arg, bool was_up, enum log_level level, const char *reason) {
     struct topology_node *node = arg;
     ensure(node->magic, ==, NODE_MAGIC);
     uint64_t n_held_back;
-    if (log_gate_open(&node->down_gate, clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
+    if (log_gate_open(&node->down_gates[level], clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
         char text[NODE_ADDR_TEXT_BYTES];
         node_addr_format(redis_conn_addr(node->conn), text);
-        log_write(LOG_WARN, "topology", "node %s: %s: %s", text, was_up ? "connection lost" : "cannot connect",
+        log_write(level, "topology", "node %s: %s: %s", text, was_up ? "connection lost" : "cannot connect",
                   reason);
         node->was_reported_down = true;
     }
@@ -108,6 +110,7 @@ static struct topology_node *add_node(struct topology *topology, const struct no
         free(node);
         return NULL;
     }
+    breaker_init(&node->breaker, &topology->breaker_options, hash_random_seed(), clock_mono_us());
     topology->nodes[place] = node;
     if (place == topology->n_places) {
         topology->n_places++;
@@ -129,6 +132,9 @@ struct topology_node *topology_node_at(struct topology *topology, const struct n
 static void free_node(struct topology *topology, uint16_t place) {
     struct topology_node *node = topology->nodes[place];
     if (node != NULL) {
+        if (node->breaker.is_open) {
+            metric_dec(&topology->metrics->breakers_open);
+        }
         redis_conn_destroy(&node->conn);
         node->magic = 0;
         free(node);
@@ -149,6 +155,42 @@ static void topology_on_sweep(struct ev_loop *loop, ev_timer *watcher, int event
             now_us - node->named_at_us > FORGET_AFTER * topology->refresh_every_us) {
             free_node(topology, i);
         }
+    }
+}
+
+/* ---- breakers ---- */
+
+static void report_breaker(const struct topology_node *node, const char *why) {
+    struct redis_metrics *metrics = node->topology->metrics;
+    char text[NODE_ADDR_TEXT_BYTES];
+    node_addr_format(redis_conn_addr(node->conn), text);
+    if (node->breaker.is_open) {
+        metric_inc(&metrics->breaker_opens);
+        metric_inc(&metrics->breakers_open);
+        log_write(LOG_WARN, "topology", "node %s: breaker open: %s", text, why);
+    } else {
+        metric_dec(&metrics->breakers_open);
+        log_write(LOG_INFO, "topology", "node %s: breaker closed: it answers again", text);
+    }
+}
+
+enum breaker_pass topology_ask_breaker(struct topology_node *node, int64_t now_us) {
+    bool was_open = node->breaker.is_open;
+    struct breaker_view view = {.has_work = redis_conn_count_inflight(node->conn) > 0,
+                                .n_answered = redis_conn_count_answered(node->conn)};
+    enum breaker_pass pass = breaker_ask(&node->breaker, view, now_us);
+    if (node->breaker.is_open != was_open) {
+        report_breaker(node, "it does not reply");
+    }
+    return pass;
+}
+
+void topology_tell_breaker(struct topology_node *node, enum breaker_pass pass, enum breaker_sign sign,
+                           int64_t now_us) {
+    bool was_open = node->breaker.is_open;
+    breaker_end(&node->breaker, pass, sign, now_us);
+    if (node->breaker.is_open != was_open) {
+        report_breaker(node, "too many calls failed");
     }
 }
 
@@ -388,6 +430,7 @@ struct topology *topology_create(struct ev_loop *loop, const struct topology_opt
     topology->loop = loop;
     topology->metrics = metrics;
     topology->refresh_every_us = options->refresh_every_us;
+    topology->breaker_options = options->breaker;
     topology->conn_options = (struct redis_conn_options){
         .greeting = options->greeting,
         .n_greeting_replies = options->n_greeting_replies,

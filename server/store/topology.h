@@ -14,6 +14,7 @@
 
 #include "server/base/log.h"
 #include "server/base/status.h"
+#include "server/store/breaker.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
@@ -28,7 +29,8 @@ struct topology_node {
     int64_t named_at_us; /* when a map or a redirect last named it */
     struct topology *topology;
     struct redis_conn *conn;
-    struct log_gate down_gate;
+    struct breaker breaker;
+    struct log_gate down_gates[LOG_WARN + 1]; /* by level */
 };
 
 struct topology_options {
@@ -39,6 +41,7 @@ struct topology_options {
     uint32_t max_inflight_per_node;
     int64_t
         refresh_every_us; /* two refreshes are at least so far apart; one without a reply is given up then */
+    struct breaker_options breaker;
 };
 
 /* Borrows `loop`, `metrics` and the greeting, which must outlive it. NULL with a reason in `status`: a bad list
@@ -57,6 +60,12 @@ struct topology_node *topology_node_at(struct topology *topology, const struct n
 void topology_move_slot(struct topology *topology, uint16_t slot, const struct topology_node *owner);
 /* Has the map read anew, as soon as it may be. */
 void topology_refresh_soon(struct topology *topology);
+
+/* The node's breaker, asked and told as breaker.h says; turns of it are logged and counted. */
+enum breaker_pass topology_ask_breaker(struct topology_node *node, int64_t now_us)
+    __attribute__((warn_unused_result));
+void topology_tell_breaker(struct topology_node *node, enum breaker_pass pass, enum breaker_sign sign,
+                           int64_t now_us);
 
 /* Every slot has an owner, and each of these is connected. */
 bool topology_is_ready(const struct topology *topology);

@@ -30,7 +30,8 @@ struct fake_redis {
     struct client clients[MAX_CLIENTS];
     size_t slice_bytes;
     bool is_deaf;
-    char greeting[TEXT_BYTES], slots[TEXT_BYTES], heard[TEXT_BYTES], last[TEXT_BYTES];
+    char login[TEXT_BYTES], greeting[TEXT_BYTES], slots[TEXT_BYTES], heard[TEXT_BYTES], last[TEXT_BYTES],
+        heard_login[TEXT_BYTES];
     char *replies[MAX_REPLIES];
     size_t first_reply, end_reply;
 };
@@ -127,7 +128,10 @@ static void note_command(struct fake_redis *fake, char *const *words, size_t n_w
 
 static void answer_command(struct client *client, const char *word) {
     struct fake_redis *fake = client->fake;
-    if (strcmp(word, "SCRIPT") == 0) {
+    if (strcmp(word, "AUTH") == 0) {
+        memcpy(fake->heard_login, fake->last, sizeof fake->heard_login);
+        client_send(client, fake->login, strlen(fake->login));
+    } else if (strcmp(word, "SCRIPT") == 0) {
         client_send(client, fake->greeting, strlen(fake->greeting));
     } else if (strcmp(word, "CLUSTER") == 0) {
         client_send(client, fake->slots, strlen(fake->slots));
@@ -214,6 +218,7 @@ struct fake_redis *fake_redis_start(struct ev_loop *loop, uint16_t port) {
     ev_io_init(&fake->acceptable, fake_on_acceptable, fake->fd, EV_READ);
     fake->acceptable.data = fake;
     ev_io_start(loop, &fake->acceptable);
+    fake_redis_set_login(fake, "+OK\r\n");
     fake_redis_set_greeting(fake, "$3\r\nsha\r\n");
     fake_redis_set_slots(fake, "-ERR This instance has cluster support disabled\r\n");
     return fake;
@@ -235,6 +240,10 @@ void fake_redis_stop(struct fake_redis **fake) {
 
 uint16_t fake_redis_port(const struct fake_redis *fake) {
     return fake->port;
+}
+
+void fake_redis_set_login(struct fake_redis *fake, const char *resp) {
+    snprintf(fake->login, sizeof fake->login, "%s", resp);
 }
 
 void fake_redis_set_greeting(struct fake_redis *fake, const char *resp) {
@@ -313,6 +322,10 @@ unsigned fake_redis_count(const struct fake_redis *fake, const char *word) {
         n += strncmp(at, word, len) == 0 && at[len] == ' ';
     }
     return n;
+}
+
+const char *fake_redis_login(const struct fake_redis *fake) {
+    return fake->heard_login;
 }
 
 const char *fake_redis_last(const struct fake_redis *fake) {

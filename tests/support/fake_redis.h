@@ -1,6 +1,6 @@
 /* fake_redis.h — a Redis node that says what a test tells it to, on loopback, in the test's own loop.
  *
- * SCRIPT and CLUSTER are answered from what is set below; every other command takes the next reply from a
+ * AUTH, SCRIPT and CLUSTER are answered from what is set below; every other command takes the next reply from a
  * queue, or gets none while the queue is empty. What was heard can be read. Failures inside end the test. */
 #ifndef SLUICE_TESTS_SUPPORT_FAKE_REDIS_H
 #define SLUICE_TESTS_SUPPORT_FAKE_REDIS_H
@@ -16,7 +16,9 @@ struct fake_redis *fake_redis_start(struct ev_loop *loop, uint16_t port);
 void fake_redis_stop(struct fake_redis **fake);
 uint16_t fake_redis_port(const struct fake_redis *fake);
 
-/* The reply, in RESP, to SCRIPT (a sha at first) and to CLUSTER (no cluster at first); "" is silence. */
+/* The reply, in RESP, to AUTH (OK at first), SCRIPT (a sha at first) and CLUSTER (no cluster at first); "" is
+ * silence. */
+void fake_redis_set_login(struct fake_redis *fake, const char *resp);
 void fake_redis_set_greeting(struct fake_redis *fake, const char *resp);
 void fake_redis_set_slots(struct fake_redis *fake, const char *resp);
 /* CLUSTER says that `a` owns the slots below `split` and `b` the rest, except the last `n_holes`; both are at
@@ -39,7 +41,9 @@ const char *fake_redis_heard(const struct fake_redis *fake);
 void fake_redis_forget(struct fake_redis *fake);
 /* How often `word` is in it. */
 unsigned fake_redis_count(const struct fake_redis *fake, const char *word);
-/* The words of the last command heard, joined by '|'. */
+/* The words of the last AUTH heard, joined by '|'; "" before the first. */
+const char *fake_redis_login(const struct fake_redis *fake);
+/* The same of the last command heard. */
 const char *fake_redis_last(const struct fake_redis *fake);
 
 /* Runs the loop until `condition` holds; the test fails when it does not within two seconds. */

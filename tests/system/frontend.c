@@ -71,6 +71,8 @@ void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, 
         "2s",
         "--request-timeout",
         "5s",
+        "--redis-breaker-silence",
+        "10s",
         NULL,
     };
     size_t n = append_words(argv, 0, wrapper);

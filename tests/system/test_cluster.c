@@ -215,6 +215,52 @@ static void test_hanging_master_does_not_hang_the_answer(void **state) {
     raw_decide(raw, raw_check_of("t", "many", "hanging"));
 }
 
+/* Asks until no breaker of the frontend is open. Returns how many checks were decided. */
+static uint64_t ask_until_closed(const struct frontend *frontend, struct raw_client *raw) {
+    struct wire_check check = raw_check_of("t", "many", "hanging");
+    int64_t deadline_us = harness_now_us() + 10000000;
+    uint64_t n_decided = 0;
+    while (frontend_metric(frontend, "sluice_redis_breakers_open") > 0) {
+        assert_true(harness_now_us() < deadline_us);
+        n_decided += raw_check(raw, 1, check)->status == WIRE_OK;
+        harness_sleep_ms(5);
+    }
+    return n_decided;
+}
+
+static void test_breaker_leaves_hanging_master_alone_and_finds_it_again(void **state) {
+    struct world *world = *state;
+    const struct cluster *cluster = &world->cluster;
+    uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/hanging"));
+    struct frontend frontend;
+    char path[HARNESS_PATH_BYTES];
+    FRONTEND_START(world->harness, &frontend, "--quotas", harness_path(world->harness, "quotas.yaml", path),
+                   "--redis-nodes", cluster->nodes, "--store-timeout", "500ms", "--redis-breaker-samples", "4",
+                   "--redis-breaker-silence", "50ms");
+    frontend_await_status(&frontend, "/readyz", 200);
+    struct raw_client *raw = raw_open(&frontend);
+    cluster_signal(cluster, port, SIGSTOP);
+    raw_check_request(raw, 1, raw_check_of("t", "many", "hanging"));
+    for (int i = 0; i < 20; i++) { /* enough to notice that none is answered */
+        raw_send(raw, &raw->request);
+        harness_sleep_ms(10);
+    }
+    int64_t started_at_us = harness_now_us();
+    for (int i = 0; i < 20; i++) {
+        raw_receive(raw);
+    }
+    int64_t waited_us = harness_now_us() - started_at_us;
+    uint64_t n_open = frontend_metric(&frontend, "sluice_redis_breakers_open");
+    uint64_t n_refusals = frontend_metric(&frontend, "sluice_redis_breaker_refusals_total");
+    cluster_signal(cluster, port, SIGCONT);
+    assert_int_equal(n_open, 1);
+    assert_true(n_refusals > 0);
+    assert_in_range(waited_us, 0, 2000000);
+    assert_true(ask_until_closed(&frontend, raw) > 0);
+    raw_close(&raw);
+    frontend_stop(&frontend);
+}
+
 static void await_new_master(const struct cluster *cluster, uint16_t port) {
     int64_t deadline_us = harness_now_us() + 15000000;
     while (!cluster_is_master(cluster, port)) {
@@ -285,6 +331,7 @@ int main(void) {
         CLUSTER_TEST(test_flushed_scripts_are_sent_again),
         CLUSTER_TEST(test_moving_slot_keeps_its_counts),
         CLUSTER_TEST(test_hanging_master_does_not_hang_the_answer),
+        CLUSTER_TEST(test_breaker_leaves_hanging_master_alone_and_finds_it_again),
         CLUSTER_TEST(test_checks_go_on_after_a_failover),
         CLUSTER_TEST(test_without_redis_checks_are_answered_and_frontend_recovers),
     };

@@ -92,7 +92,14 @@ static void test_without_any_source_there_are_the_defaults(void **state) {
     assert_int_equal(config->request_timeout_us, 20000);
     assert_int_equal(config->store_timeout_us, 8000);
     assert_int_equal(config->redis_connect_timeout_us, 500000);
+    assert_string_equal(config->redis_user, "");
+    assert_string_equal(config->redis_password_file, "");
     assert_int_equal(config->redis_max_inflight, 4096);
+    assert_int_equal(config->redis_breaker, CONFIG_ON);
+    assert_int_equal(config->redis_breaker_samples, 20);
+    assert_int_equal(config->redis_breaker_failures, 50);
+    assert_int_equal(config->redis_breaker_silence_us, 100000);
+    assert_int_equal(config->redis_breaker_probe_us, 100000);
     assert_int_equal(config->embedded_keys, 1000000);
     assert_int_equal(config->max_connections, 10000);
     assert_int_equal(config->max_inflight, 1000);
@@ -235,6 +242,7 @@ static void test_options_that_contradict_each_other_are_refused(void **state) {
                    "workers: the embedded store serves one worker; set redis_nodes or workers: 1");
     assert_true(load(&run, "--workers 2 --redis-nodes a:1", "", NULL));
     config_deinit(&run.config);
+    assert_refused("--redis-user me", "", NULL, "redis_user: a user needs redis_password_file");
     assert_refused("--store-timeout 21ms", "", NULL, "store_timeout: 21ms is above request_timeout, 20ms");
     assert_true(load(&run, "--store-timeout 20ms", "", NULL));
     config_deinit(&run.config);

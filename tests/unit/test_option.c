@@ -5,6 +5,7 @@
 
 #define SAMPLE_OPTIONS(X)                                                                                      \
     X(path, PATH, "", 0, 8, false, "FILE", "p")                                                                \
+    X(user, TEXT, "", 0, 8, false, "NAME", "u")                                                                \
     X(listen, ADDRESS, "127.0.0.1:80", 0, 65535, false, "HOST:PORT", "l")                                      \
     X(admin, ADDRESS_OR_OFF, "off", 0, 65535, false, "HOST:PORT|off", "a")                                     \
     X(nodes, ADDRESSES, "a:1,b:2", 1, 65535, false, "HOST:PORT,...", "n")                                      \
@@ -102,6 +103,7 @@ static void test_what_is_shown_is_what_was_set(void **state) {
 static void test_types_are_described_with_their_range(void **state) {
     (void)state;
     static const char *const types[N_SPECS] = {"path",
+                                               "text",
                                                "address",
                                                "address or off",
                                                "addresses, comma-separated",
@@ -125,6 +127,7 @@ static void test_a_refused_text_changes_nothing(void **state) {
     assert_refused(sample, "colour", "gree", "'gree' is not one of red|green|blue");
     assert_refused(sample, "colour", "red|green", "'red|green' is not one of red|green|blue");
     assert_refused(sample, "path", "123456789", "has 9 bytes; 0 to 8 are allowed");
+    assert_refused(sample, "user", "123456789", "has 9 bytes; 0 to 8 are allowed");
     assert_refused(sample, "path", "a\nb", "'a?b' has a control character");
     assert_refused(sample, "listen", "off",
                    "'off' is not an address, such as 127.0.0.1:7380 (the port is missing)");
@@ -142,6 +145,8 @@ static void test_a_later_text_replaces_an_earlier_one(void **state) {
     assert_true(set(sample, "path", "x", &status));
     assert_true(set(sample, "path", "12345678", &status));
     assert_string_equal(sample->path, "12345678");
+    assert_true(set(sample, "user", "some one", &status));
+    assert_string_equal(sample->user, "some one");
     assert_true(set(sample, "nodes", "", &status));
     assert_string_equal(sample->nodes, "");
     assert_true(set(sample, "nodes", "[::1]:7,h.example:65535", &status));
@@ -225,7 +230,7 @@ static void test_a_guess_is_within_two_edits(void **state) {
 
 static void test_names_are_found_whole(void **state) {
     (void)state;
-    assert_ptr_equal(options_find(specs, N_SPECS, bytes_of("count")), &specs[4]);
+    assert_ptr_equal(options_find(specs, N_SPECS, bytes_of("count")), &specs[5]);
     assert_null(options_find(specs, N_SPECS, bytes_of("coun")));
     assert_null(options_find(specs, N_SPECS, bytes_of("counts")));
     assert_null(options_find(specs, N_SPECS, bytes_of("")));

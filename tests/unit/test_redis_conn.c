@@ -22,6 +22,7 @@ struct bench {
     struct redis_conn *conn;
     struct note notes[MAX_COMMANDS];
     int n_ups, n_downs, n_losses;
+    enum log_level level;
     char reason[128];
 };
 
@@ -36,10 +37,11 @@ static void on_up(void *arg) {
     ((struct bench *)arg)->n_ups++;
 }
 
-static void on_down(void *arg, bool was_up, const char *reason) {
+static void on_down(void *arg, bool was_up, enum log_level level, const char *reason) {
     struct bench *bench = arg;
     bench->n_downs++;
     bench->n_losses += was_up;
+    bench->level = level;
     snprintf(bench->reason, sizeof bench->reason, "%s", reason);
 }
 
@@ -261,11 +263,30 @@ static void test_a_greeting_refused_is_a_failed_attempt(void **state) {
     submit(&bench, 0);
     turn_until(bench.loop, bench.n_downs == 1);
     assert_string_equal(bench.reason, "greeting refused: LOADING Redis is loading");
+    assert_int_equal(bench.level, LOG_WARN);
     assert_ended(&bench, 0, REDIS_COMMAND_UNSENT, "");
     assert_int_equal(metric_get(&bench.metrics.errors_loading), 1);
     fake_redis_set_greeting(bench.fake, "$3\r\nsha\r\n");
     turn_until(bench.loop, bench.n_ups == 1);
     teardown(&bench);
+}
+
+static void test_a_wrong_password_is_the_operators_affair(void **state) {
+    (void)state;
+    static const char *const refusals[] = {"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+                                           "-NOAUTH Authentication required.\r\n",
+                                           "-NOPERM this user has no permissions\r\n"};
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct bench bench;
+        setup_options(&bench, 500000, 100);
+        fake_redis_set_greeting(bench.fake, refusals[i]);
+        connect_bench(&bench);
+        turn_until(bench.loop, bench.n_downs == 1);
+        assert_int_equal(bench.level, LOG_ERROR);
+        fake_redis_set_greeting(bench.fake, "$3\r\nsha\r\n");
+        turn_until(bench.loop, bench.n_ups == 1);
+        teardown(&bench);
+    }
 }
 
 static void test_every_reply_to_the_greeting_is_awaited(void **state) {
@@ -480,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_above_the_cap_commands_are_refused),
         cmocka_unit_test(test_commands_wait_for_the_greetings_reply),
         cmocka_unit_test(test_a_greeting_refused_is_a_failed_attempt),
+        cmocka_unit_test(test_a_wrong_password_is_the_operators_affair),
         cmocka_unit_test(test_every_reply_to_the_greeting_is_awaited),
         cmocka_unit_test(test_an_echo_is_no_greeting),
         cmocka_unit_test(test_silence_ends_with_the_connect_timeout),

@@ -21,15 +21,40 @@ static void test_codes_are_told_apart_by_their_first_word(void **state) {
     assert_int_equal(redis_error_of((struct bytes){0}), REDIS_ERROR_OTHER);
 }
 
-static void test_only_redirects_and_noscript_are_sent_again(void **state) {
+static void test_what_was_not_executed_and_may_go_well_is_sent_again(void **state) {
     (void)state;
     assert_int_equal(redis_error_action(REDIS_ERROR_MOVED), REDIS_ACT_MOVED);
     assert_int_equal(redis_error_action(REDIS_ERROR_ASK), REDIS_ACT_ASK);
     assert_int_equal(redis_error_action(REDIS_ERROR_NOSCRIPT), REDIS_ACT_BODY);
     assert_int_equal(redis_error_action(REDIS_ERROR_CLUSTERDOWN), REDIS_ACT_REFRESH);
-    assert_int_equal(redis_error_action(REDIS_ERROR_READONLY), REDIS_ACT_REFRESH);
+    assert_int_equal(redis_error_action(REDIS_ERROR_READONLY), REDIS_ACT_ONCE_MORE);
+    assert_int_equal(redis_error_action(REDIS_ERROR_TRYAGAIN), REDIS_ACT_LATER);
     assert_int_equal(redis_error_action(REDIS_ERROR_OOM), REDIS_ACT_REFUSE);
     assert_int_equal(redis_error_action(REDIS_ERROR_OTHER), REDIS_ACT_REFUSE);
+}
+
+static void test_a_node_that_cannot_work_is_at_fault(void **state) {
+    (void)state;
+    assert_true(redis_error_is_fault(REDIS_ERROR_CLUSTERDOWN));
+    assert_true(redis_error_is_fault(REDIS_ERROR_LOADING));
+    assert_true(redis_error_is_fault(REDIS_ERROR_OOM));
+    assert_true(redis_error_is_fault(REDIS_ERROR_BUSY));
+    assert_true(redis_error_is_fault(REDIS_ERROR_WRONGPASS));
+    assert_false(redis_error_is_fault(REDIS_ERROR_MOVED));
+    assert_false(redis_error_is_fault(REDIS_ERROR_NOSCRIPT));
+    assert_false(redis_error_is_fault(REDIS_ERROR_TRYAGAIN));
+    assert_false(redis_error_is_fault(REDIS_ERROR_READONLY));
+    assert_false(redis_error_is_fault(REDIS_ERROR_OTHER));
+}
+
+static void test_where_an_operator_must_act_it_is_an_error(void **state) {
+    (void)state;
+    assert_int_equal(redis_error_level(REDIS_ERROR_BUSY), LOG_ERROR);
+    assert_int_equal(redis_error_level(REDIS_ERROR_NOAUTH), LOG_ERROR);
+    assert_int_equal(redis_error_level(REDIS_ERROR_NOPERM), LOG_ERROR);
+    assert_int_equal(redis_error_level(REDIS_ERROR_WRONGPASS), LOG_ERROR);
+    assert_int_equal(redis_error_level(REDIS_ERROR_LOADING), LOG_WARN);
+    assert_int_equal(redis_error_level(REDIS_ERROR_OTHER), LOG_WARN);
 }
 
 static void assert_redirect(const char *text, const char *expected) {
@@ -83,7 +108,9 @@ static void test_each_error_has_its_own_counter(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_are_told_apart_by_their_first_word),
-        cmocka_unit_test(test_only_redirects_and_noscript_are_sent_again),
+        cmocka_unit_test(test_what_was_not_executed_and_may_go_well_is_sent_again),
+        cmocka_unit_test(test_a_node_that_cannot_work_is_at_fault),
+        cmocka_unit_test(test_where_an_operator_must_act_it_is_an_error),
         cmocka_unit_test(test_a_redirects_address_is_found),
         cmocka_unit_test(test_a_redirect_of_another_form_is_refused),
         cmocka_unit_test(test_a_server_without_cluster_mode_is_known),
