@@ -53,6 +53,7 @@ PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
 LIBSLUICE_OBJ := $(call object,$(CLIENT_SRC) $(PROTO_SRC) server/base/buf.c) $(BUILD)/proto/sluice.pb-c.o
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
+ALLOCATION_TESTS := $(filter $(BUILD)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
 EXAMPLES := $(BUILD)/example_sync $(BUILD)/example_async
@@ -156,6 +157,12 @@ $(EXAMPLES): $(BUILD)/example_%: $(BUILD)/client/example_%.o $(BUILD)/libsluice.
 $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(BUILD)/libsupport.a $(BUILD)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
+
+# In these, allocations fail when tests/support/failing_malloc.h says so: ours, libyaml's and hiredis'.
+comma := ,
+$(ALLOCATION_TESTS): override LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray strdup)
+$(ALLOCATION_TESTS): TEST_LIBS := -Wl,-Bstatic -lyaml -lhiredis -Wl,-Bdynamic \
+	$(filter-out -lyaml -lhiredis,$(TEST_LIBS))
 
 # --- the client library ----------------------------------------------------------------------------------
 
