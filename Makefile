@@ -30,7 +30,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwr
 	-Wcast-qual -Wformat=2 -Wundef -Wvla -Wswitch-enum $(if $(WERROR),-Werror)
 # "address" brings the undefined-behaviour checks with it: one build, both.
 SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all) \
-	$(if $(filter address,$(SANITIZER)),-fsanitize=undefined)
+	$(if $(filter address fuzzer-no-link,$(SANITIZER)),-fsanitize=undefined) \
+	$(if $(filter fuzzer-no-link,$(SANITIZER)),-fsanitize=address)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(BUILD) $(WARNINGS) $(SANITIZE)
 LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
@@ -56,11 +57,12 @@ PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 ALLOCATION_TESTS := $(filter $(BUILD)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
+FUZZERS := $(call program,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES := $(BUILD)/example_sync $(BUILD)/example_async
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(EXAMPLES)
 LIBRARIES := $(BUILD)/libsluice.a $(BUILD)/libsluice.so
 
-.PHONY: all run test test-build tests deps deps-lint bench install lint format check-layers check-docs clean help
+.PHONY: all run test test-build tests fuzz fuzzers deps deps-lint bench install lint format check-layers check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -89,6 +91,12 @@ tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
 	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+fuzz: deps deps-lint ## feed random bytes to each parser, FUZZ_SECONDS (20) each, with clang
+	@$(MAKE) --no-print-directory SANITIZER=fuzzer-no-link CC=clang fuzzers
+	@tests/fuzz/run.sh $(BUILD)/fuzzer-no-link/tests/fuzz
+
+fuzzers: $(FUZZERS)
 
 check-layers: ## includes against the floors of the house
 	@tests/check_layers.sh
@@ -158,9 +166,14 @@ $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(BUILD)/libs
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
 
+$(FUZZERS): %: %.o $(BUILD)/libproduct.a
+	$(call say,LINK,$@)
+	$(link) -fsanitize=fuzzer $(LIBS)
+
 # In these, allocations fail when tests/support/failing_malloc.h says so: ours, libyaml's and hiredis'.
 comma := ,
-$(ALLOCATION_TESTS): override LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray strdup)
+WRAPPED := malloc calloc realloc reallocarray strdup
+$(ALLOCATION_TESTS): override LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 $(ALLOCATION_TESTS): TEST_LIBS := -Wl,-Bstatic -lyaml -lhiredis -Wl,-Bdynamic \
 	$(filter-out -lyaml -lhiredis,$(TEST_LIBS))
 
