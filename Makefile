@@ -29,7 +29,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwr
 	-Wcast-qual -Wformat=2 -Wundef -Wvla -Wswitch-enum $(if $(WERROR),-Werror)
 # "address" brings the undefined-behaviour checks with it: one build, both.
 SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all) \
-	$(if $(filter address,$(SANITIZER)),-fsanitize=undefined)
+	$(if $(filter address fuzzer-no-link,$(SANITIZER)),-fsanitize=undefined) \
+	$(if $(filter fuzzer-no-link,$(SANITIZER)),-fsanitize=address)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(OUT) $(WARNINGS) $(SANITIZE)
 LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
@@ -52,15 +53,17 @@ PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
 LIBSLUICE_OBJ := $(call object,$(CLIENT_SRC) $(PROTO_SRC) server/base/buf.c) $(OUT)/proto/sluice.pb-c.o
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
+ALLOCATION_TESTS := $(filter $(OUT)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
+FUZZERS := $(call program,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES := $(OUT)/example_sync $(OUT)/example_async
 PROGRAMS := $(OUT)/sluiced $(OUT)/sluice $(EXAMPLES)
 LIBRARIES := $(OUT)/libsluice.a $(OUT)/libsluice.so
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all run test test-thread tests deps deps-lint bench install lint format check-layers check-docs clean help
+.PHONY: FORCE all run test test-thread tests fuzz fuzzers deps deps-lint bench install lint format check-layers check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -94,6 +97,12 @@ tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
 	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+fuzz: deps deps-lint ## feed random bytes to each parser, FUZZ_SECONDS (20) each, with clang
+	@$(MAKE) --no-print-directory SANITIZER=fuzzer-no-link CC=clang fuzzers
+	@tests/fuzz/run.sh $(BUILD)/fuzzer-no-link/tests/fuzz
+
+fuzzers: $(FUZZERS)
 
 check-layers: ## includes against the layers, which see only what is below them
 	@tests/check_layers.sh
@@ -170,6 +179,17 @@ $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
+
+$(FUZZERS): %: %.o $(OUT)/libproduct.a
+	$(call say,LINK,$@)
+	$(link) -fsanitize=fuzzer $(LIBS)
+
+# In these, allocations fail when tests/support/failing_malloc.h says so: ours, libyaml's and hiredis'.
+comma := ,
+WRAPPED := malloc calloc realloc reallocarray strdup
+$(ALLOCATION_TESTS): private override LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
+$(ALLOCATION_TESTS): private TEST_LIBS := -Wl,-Bstatic -lyaml -lhiredis -Wl,-Bdynamic \
+	$(filter-out -lyaml -lhiredis,$(TEST_LIBS))
 
 # --- the client library ----------------------------------------------------------------------------------
 

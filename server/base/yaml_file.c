@@ -285,8 +285,11 @@ static int yaml_compare_keys(const void *left, const void *right, void *arg) {
     if (a->key_len != b->key_len) {
         return a->key_len < b->key_len ? -1 : 1;
     }
-    const uint8_t *keys = buf_front(&file->texts);
-    int order = memcmp(keys + a->key_start, keys + b->key_start, a->key_len);
+    int order = 0;
+    if (a->key_len > 0) { /* else there may be no text at all */
+        const uint8_t *keys = buf_front(&file->texts);
+        order = memcmp(keys + a->key_start, keys + b->key_start, a->key_len);
+    }
     return order != 0 ? order : (l > r) - (l < r);
 }
 

@@ -73,6 +73,9 @@ bool slotmap_read(struct slotmap *map, const struct redis_reply *reply, const st
             continue;
         }
         for (int64_t slot = first->integer; slot <= last->integer; slot++) {
+            if (slotmap_node(map, (uint16_t)slot) != SLOTMAP_NO_NODE) {
+                return false;
+            }
             slotmap_set(map, (uint16_t)slot, node);
         }
     }

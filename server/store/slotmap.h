@@ -40,7 +40,7 @@ typedef uint16_t (*slotmap_node_fn)(void *arg, const struct node_addr *addr);
 
 /* Reads a reply to CLUSTER SLOTS that came from the node at `from`, whose host stands in for hosts left out.
  * Ranges whose address cannot be read, or has no number, stay without a node. False when the reply has another
- * form altogether; `map` is then undefined. */
+ * form altogether, or names a slot twice; `map` is then undefined. */
 bool slotmap_read(struct slotmap *map, const struct redis_reply *reply, const struct node_addr *from,
                   slotmap_node_fn node_of, void *arg) __attribute__((warn_unused_result));
 

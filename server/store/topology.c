@@ -242,9 +242,10 @@ static bool install_fresh(struct topology *topology) {
     return slotmap_is_complete(&topology->map);
 }
 
-/* A Redis without cluster mode owns all, but only if it is alone: else each frontend might choose another. */
+/* A Redis without cluster mode owns all, but only if it is alone: else each frontend might choose another. One
+ * that is known from a map is a stranger at the address of a node that has left. */
 static bool read_plain(struct topology *topology, const struct topology_node *node) {
-    if (topology->n_seeds > 1) {
+    if (topology->n_seeds > 1 || !node->is_seed) {
         uint64_t n_held_back;
         if (log_gate_open(&topology->plain_gate, clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
             char text[NODE_ADDR_TEXT_BYTES];

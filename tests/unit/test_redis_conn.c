@@ -436,6 +436,80 @@ static void test_one_reply_too_many_closes(void **state) {
     teardown(&bench);
 }
 
+static void test_a_greeting_answered_twice_closes(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_options(&bench, 500000, 100);
+    fake_redis_set_greeting(bench.fake, "+OK\r\n+OK\r\n");
+    connect_bench(&bench);
+    submit(&bench, 0);
+    turn_until(bench.loop, bench.n_losses == 1);
+    assert_string_equal(bench.reason, "a reply to no command");
+    assert_ended(&bench, 0, REDIS_COMMAND_UNSENT, "");
+    teardown(&bench);
+}
+
+/* Feeds `piece` for ever; the connection must end by itself, and the next one work. */
+static void assert_endless_reply_closes(const char *beginning, const char *piece, const char *reason) {
+    struct bench bench;
+    setup(&bench);
+    submit(&bench, 0);
+    turn_until(bench.loop, fake_redis_count(bench.fake, "GET") == 1);
+    enum { BLOCK_BYTES = 512 * 1024, MOST_BLOCKS = 12 };
+    char *block = malloc(BLOCK_BYTES);
+    assert_non_null(block);
+    for (size_t i = 0; i < BLOCK_BYTES; i++) {
+        block[i] = piece[i % strlen(piece)];
+    }
+    fake_redis_send(bench.fake, beginning);
+    for (int i = 0; i < MOST_BLOCKS; i++) {
+        fake_redis_send_bytes(bench.fake, block, BLOCK_BYTES / strlen(piece) * strlen(piece));
+    }
+    free(block);
+    turn_until(bench.loop, bench.n_losses == 1);
+    assert_string_equal(bench.reason, reason);
+    assert_ended(&bench, 0, REDIS_COMMAND_LOST, "");
+    turn_until(bench.loop, bench.n_ups == 2);
+    fake_redis_reply(bench.fake, "+again\r\n");
+    submit(&bench, 1);
+    turn_until(bench.loop, bench.notes[1].n_ends > 0);
+    assert_ended(&bench, 1, REDIS_COMMAND_REPLIED, "again");
+    teardown(&bench);
+}
+
+static void test_a_reply_that_never_ends_closes(void **state) {
+    (void)state;
+    assert_endless_reply_closes("+", "x", "a reply of too many bytes");
+    assert_endless_reply_closes(":", "1", "a reply of too many bytes");
+    assert_endless_reply_closes("$1000000000\r\n", "x", "a reply of too many bytes");
+    assert_endless_reply_closes("*2000000000\r\n", ":1\r\n", "a reply of too many parts");
+    static const char seventy[] =
+        "$70\r\n0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+    assert_endless_reply_closes("*2000000000\r\n", seventy, "a reply of too many bytes");
+}
+
+/* Every length of the first piece, and of those behind it. */
+static void test_replies_in_pieces_of_each_length(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    enum { ALL_BYTES = 19 + 14 + 8 };
+    for (size_t n_bytes = 1; n_bytes < ALL_BYTES; n_bytes++) {
+        fake_redis_set_slice(bench.fake, n_bytes);
+        fake_redis_reply(bench.fake, "$12\r\nhello\r\nthere\r\n*3\r\n:1\r\n$-1\r\n*0\r\n-ERR x\r\n");
+        submit(&bench, 0);
+        submit(&bench, 1);
+        submit(&bench, 2);
+        turn_until(bench.loop, bench.notes[2].n_ends > 0);
+        assert_ended(&bench, 0, REDIS_COMMAND_REPLIED, "hello\r\nthere");
+        assert_ended(&bench, 1, REDIS_COMMAND_REPLIED, "");
+        assert_ended(&bench, 2, REDIS_COMMAND_REPLIED, "ERR x");
+        bench.notes[0].text[0] = bench.notes[1].text[0] = bench.notes[2].text[0] = '\0';
+    }
+    assert_int_equal(bench.n_losses, 0);
+    teardown(&bench);
+}
+
 static void test_garbage_closes(void **state) {
     (void)state;
     struct bench bench;
@@ -510,6 +584,9 @@ int main(void) {
         cmocka_unit_test(test_a_withdrawn_command_keeps_the_pairing_right),
         cmocka_unit_test(test_withdrawn_before_it_was_written_it_is_never_sent),
         cmocka_unit_test(test_one_reply_too_many_closes),
+        cmocka_unit_test(test_a_greeting_answered_twice_closes),
+        cmocka_unit_test(test_a_reply_that_never_ends_closes),
+        cmocka_unit_test(test_replies_in_pieces_of_each_length),
         cmocka_unit_test(test_garbage_closes),
         cmocka_unit_test(test_refused_connections_fail_at_once_until_the_node_appears),
         cmocka_unit_test(test_destroyed_with_everything_open_it_calls_nobody),

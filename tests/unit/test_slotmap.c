@@ -129,6 +129,93 @@ static void test_replies_of_another_form_are_refused(void **state) {
     assert_int_equal(seen.n_addrs, 0);
 }
 
+static void test_ranges_that_overlap_are_refused(void **state) {
+    (void)state;
+    struct seen seen = {.max = MAX_SEEN};
+    assert_true(read_text(&map, &seen,
+                          "*2\r\n*3\r\n:0\r\n:9\r\n*2\r\n$1\r\na\r\n:1\r\n"
+                          "*3\r\n:10\r\n:16383\r\n*2\r\n$1\r\nb\r\n:1\r\n"));
+    assert_false(read_text(&map, &seen,
+                           "*2\r\n*3\r\n:0\r\n:10\r\n*2\r\n$1\r\na\r\n:1\r\n"
+                           "*3\r\n:10\r\n:16383\r\n*2\r\n$1\r\nb\r\n:1\r\n"));
+}
+
+/* ---- mutations ---- */
+
+static uint32_t next_random(uint32_t *seed) {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    return *seed;
+}
+
+/* One to four times: a byte changed to one that RESP has a use for, left out, or doubled. */
+static size_t mutate(char *text, size_t len, uint32_t *seed) {
+    static const char useful[] = "*$:+-\r\n0123456789";
+    for (uint32_t n = 1 + next_random(seed) % 4; n > 0; n--) {
+        size_t at = next_random(seed) % len;
+        switch (next_random(seed) % 4) {
+        case 0:
+            memmove(text + at, text + at + 1, --len - at);
+            break;
+        case 1:
+            memmove(text + at + 1, text + at, len++ - at);
+            break;
+        default:
+            text[at] = useful[next_random(seed) % (sizeof useful - 1)];
+            break;
+        }
+    }
+    return len;
+}
+
+static void assert_consistent(const struct slotmap *judged) {
+    static uint16_t counts[SLOTMAP_MAX_NODES];
+    uint32_t n_covered = 0;
+    memset(counts, 0, sizeof counts);
+    for (uint32_t slot = 0; slot < SLOT_COUNT; slot++) {
+        uint16_t node = slotmap_node(judged, (uint16_t)slot);
+        assert_true(node < MAX_SEEN || node == SLOTMAP_NO_NODE);
+        if (node != SLOTMAP_NO_NODE) {
+            counts[node]++;
+            n_covered++;
+        }
+    }
+    assert_int_equal(judged->n_covered, n_covered);
+    assert_memory_equal(counts, judged->n_slots_of_node, sizeof counts);
+}
+
+static void test_a_mutated_reply_is_read_consistently_or_refused(void **state) {
+    (void)state;
+    static const char good[] = "*3\r\n*4\r\n:0\r\n:5460\r\n*3\r\n$9\r\n127.0.0.1\r\n:7001\r\n$2\r\nid\r\n"
+                               "*3\r\n$9\r\n127.0.0.1\r\n:7004\r\n$2\r\nid\r\n"
+                               "*3\r\n:5461\r\n:10922\r\n*4\r\n$0\r\n\r\n:7002\r\n$2\r\nid\r\n*0\r\n"
+                               "*3\r\n:10923\r\n:16383\r\n*2\r\n$-1\r\n:7003\r\n";
+    enum { N_MUTANTS = 4000 };
+    uint32_t seed = 1;
+    int n_read = 0, n_refused = 0;
+    for (int i = 0; i < N_MUTANTS; i++) {
+        char text[sizeof good + 8];
+        struct seen seen = {.max = MAX_SEEN};
+        struct redis_reader *reader = redis_reader_create();
+        const struct redis_reply *reply;
+        memcpy(text, good, sizeof good - 1);
+        size_t len = mutate(text, sizeof good - 1, &seed);
+        redis_reader_feed(reader, (const uint8_t *)text, len);
+        if (redis_reader_next(reader, &reply) == REDIS_READER_REPLY) {
+            bool is_read = slotmap_read(&map, reply, &from, number_of, &seen);
+            n_read += is_read;
+            n_refused += !is_read;
+            if (is_read) {
+                assert_consistent(&map);
+            }
+        }
+        redis_reader_destroy(&reader);
+    }
+    assert_in_range(n_read, N_MUTANTS / 20, N_MUTANTS);
+    assert_in_range(n_refused, N_MUTANTS / 40, N_MUTANTS);
+}
+
 static void test_an_empty_reply_is_an_empty_map(void **state) {
     (void)state;
     struct seen seen = {.max = MAX_SEEN};
@@ -158,6 +245,8 @@ int main(void) {
         cmocka_unit_test(test_a_host_left_out_is_the_one_that_answered),
         cmocka_unit_test(test_ranges_of_a_node_without_a_number_stay_open),
         cmocka_unit_test(test_replies_of_another_form_are_refused),
+        cmocka_unit_test(test_ranges_that_overlap_are_refused),
+        cmocka_unit_test(test_a_mutated_reply_is_read_consistently_or_refused),
         cmocka_unit_test(test_an_empty_reply_is_an_empty_map),
         cmocka_unit_test(test_holes_never_replace_a_complete_map),
     };

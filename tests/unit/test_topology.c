@@ -134,6 +134,95 @@ static void test_one_of_several_without_cluster_mode_owns_nothing(void **state) 
     teardown(&bench);
 }
 
+/* Such as another's Redis at the address of a node that is gone. */
+static void test_a_node_without_cluster_mode_that_a_map_named_gets_nothing(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    bench.refresh_every_us = 2000;
+    fake_redis_set_slots(bench.b, "-ERR This instance has cluster support disabled\r\n");
+    begin(&bench, false);
+    turn_until(bench.loop, topology_is_ready(bench.topology));
+    topology_refresh_soon(bench.topology);
+    while (metric_get(&bench.metrics.refreshes_failed) == 0) { /* until the random choice falls on it */
+        topology_refresh_soon(bench.topology);
+        ev_run(bench.loop, EVRUN_ONCE);
+    }
+    assert_int_equal(owner_port(&bench, 0), fake_redis_port(bench.a));
+    assert_int_equal(owner_port(&bench, 16383), fake_redis_port(bench.b));
+    teardown(&bench);
+}
+
+static void test_two_nodes_that_name_each_other_are_asked_no_more_often(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    fake_redis_set_owners(bench.a, "127.0.0.1", bench.b, 100, bench.b, 0);
+    fake_redis_set_owners(bench.b, "127.0.0.1", bench.a, 100, bench.a, 0);
+    begin(&bench, true);
+    for (uint64_t n_refreshes = 1; n_refreshes <= 4; n_refreshes++) {
+        turn_until(bench.loop, metric_get(&bench.metrics.refreshes) == n_refreshes);
+        turn_until(bench.loop, topology_is_ready(bench.topology));
+        assert_int_equal(owner_port(&bench, 0), owner_port(&bench, 16383));
+        assert_in_range(fake_redis_count(bench.a, "CLUSTER") + fake_redis_count(bench.b, "CLUSTER"),
+                        n_refreshes, n_refreshes + 1);
+        topology_refresh_soon(bench.topology);
+    }
+    assert_int_equal(metric_get(&bench.metrics.refreshes_failed), 0);
+    teardown(&bench);
+}
+
+#define MASTER "*2\r\n$9\r\n127.0.0.1\r\n:7001\r\n"
+
+static void test_a_malformed_map_changes_nothing(void **state) {
+    (void)state;
+    static const char *const replies[] = {
+        "+OK\r\n",
+        ":16384\r\n",
+        "$-1\r\n",
+        "*-1\r\n",
+        "*0\r\n",
+        "-ERR unknown subcommand\r\n",
+        "*1\r\n:5\r\n",
+        "*1\r\n*0\r\n",
+        "*1\r\n*2\r\n:0\r\n:16383\r\n",                  /* no master */
+        "*1\r\n*3\r\n:0\r\n:16384\r\n" MASTER,           /* a slot too many */
+        "*1\r\n*3\r\n:-1\r\n:16383\r\n" MASTER,          /* one below the first */
+        "*1\r\n*3\r\n:16383\r\n:0\r\n" MASTER,           /* backwards */
+        "*1\r\n*3\r\n$1\r\n0\r\n$5\r\n16383\r\n" MASTER, /* numbers as strings */
+        "*1\r\n*3\r\n:0\r\n:9223372036854775807\r\n" MASTER,
+        "*2\r\n*3\r\n:0\r\n:16383\r\n" MASTER "*3\r\n:0\r\n:16383\r\n" MASTER,
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*0\r\n",
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:0\r\n",
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:65536\r\n",
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n:1\r\n:7001\r\n",
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$3\r\na b\r\n:7001\r\n",
+    };
+    struct bench bench;
+    setup(&bench);
+    bench.refresh_every_us = 2000;
+    begin(&bench, false);
+    turn_until(bench.loop, topology_is_ready(bench.topology));
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        uint64_t n_failed = metric_get(&bench.metrics.refreshes_failed);
+        fake_redis_set_slots(bench.a, replies[i]);
+        fake_redis_set_slots(bench.b, replies[i]);
+        fake_redis_forget(bench.a);
+        fake_redis_forget(bench.b);
+        topology_refresh_soon(bench.topology);
+        turn_until(bench.loop, metric_get(&bench.metrics.refreshes_failed) > n_failed);
+        assert_int_equal(owner_port(&bench, 0), fake_redis_port(bench.a));
+        assert_int_equal(owner_port(&bench, 16383), fake_redis_port(bench.b));
+    }
+    assert_true(topology_is_ready(bench.topology));
+    assert_int_equal(metric_get(&bench.metrics.disconnects), 0);
+    assert_int_equal(metric_get(&bench.metrics.refreshes), 1);
+    fake_redis_set_owners(bench.a, "127.0.0.1", bench.b, 100, bench.a, 0);
+    fake_redis_set_owners(bench.b, "127.0.0.1", bench.b, 100, bench.a, 0);
+    turn_until(bench.loop, owner_port(&bench, 0) == fake_redis_port(bench.b)); /* it goes on asking */
+    teardown(&bench);
+}
+
 static void test_the_first_map_may_have_holes(void **state) {
     (void)state;
     struct bench bench;
@@ -315,6 +404,9 @@ int main(void) {
         cmocka_unit_test(test_hosts_left_out_are_that_of_the_seed),
         cmocka_unit_test(test_a_server_without_cluster_mode_owns_all),
         cmocka_unit_test(test_one_of_several_without_cluster_mode_owns_nothing),
+        cmocka_unit_test(test_a_node_without_cluster_mode_that_a_map_named_gets_nothing),
+        cmocka_unit_test(test_two_nodes_that_name_each_other_are_asked_no_more_often),
+        cmocka_unit_test(test_a_malformed_map_changes_nothing),
         cmocka_unit_test(test_the_first_map_may_have_holes),
         cmocka_unit_test(test_a_map_with_holes_does_not_replace_a_complete_one),
         cmocka_unit_test(test_refreshes_are_apart_however_often_asked),

@@ -165,6 +165,7 @@ static void test_duplicate_keys_are_refused(void **state) {
     assert_refused("a: 1\nb: 2\na: 3\n", "t.yaml:3: a: is given twice, first in line 1");
     assert_refused("x:\n  - a: 1\n    'a': 2\n", "t.yaml:3: x[0].a: is given twice, first in line 2");
     assert_refused("'': 1\n'': 2\n", "t.yaml:2: \"\": is given twice, first in line 1");
+    assert_refused("'':\n'':\n", "t.yaml:2: \"\": is given twice, first in line 1");
     struct yaml_file *file = parse("x: {a: 1}\ny: {a: 1, aa: 2}\n");
     yaml_file_destroy(&file);
 }

@@ -1,0 +1,45 @@
+/* fuzz_redis_reply.c — any bytes as replies of Redis, in pieces; each read as a slot map and as a verdict. */
+#include <stdlib.h>
+
+#include "server/store/redis_error.h"
+#include "server/store/redis_reply.h"
+#include "server/store/script.h"
+#include "server/store/slotmap.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static uint16_t number_of(void *arg, const struct node_addr *addr) {
+    (void)arg;
+    return addr->port % SLOTMAP_MAX_NODES;
+}
+
+static void take_reply(const struct redis_reply *reply) {
+    static const struct node_addr from = {.host = "127.0.0.1", .port = 7001};
+    static const struct bucket_limit limit = {.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000};
+    static struct slotmap map;
+    struct bucket_verdict verdict;
+    struct bytes address;
+    (void)!slotmap_read(&map, reply, &from, number_of, NULL);
+    if (reply->kind == REDIS_KIND_STRING) {
+        (void)!script_check_parse(reply->text, &limit, 1, 1, false, &verdict);
+    } else if (reply->kind == REDIS_KIND_ERROR) {
+        struct node_addr addr;
+        (void)!(redis_error_redirect(reply->text, &address) && node_addr_parse(address, &from, &addr));
+    }
+}
+
+/* The first byte is the length of the pieces. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
+    struct redis_reader *reader = redis_reader_create();
+    size_t piece = n_bytes > 0 ? 1 + bytes[0] : 1;
+    enum redis_reader_outcome outcome = REDIS_READER_MORE;
+    for (size_t at = 1; reader != NULL && at < n_bytes && outcome == REDIS_READER_MORE; at += piece) {
+        const struct redis_reply *reply;
+        redis_reader_feed(reader, bytes + at, n_bytes - at < piece ? n_bytes - at : piece);
+        while ((outcome = redis_reader_next(reader, &reply)) == REDIS_READER_REPLY) {
+            take_reply(reply);
+        }
+    }
+    redis_reader_destroy(&reader);
+    return 0;
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# run.sh — runs each fuzzer in the folder $1 for FUZZ_SECONDS (default 20); inputs stay in a temporary folder.
+#
+# A crash, a leak or an input that takes longer than 5 s fails; the input is kept, and its path told.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-fuzz.XXXXXX") || exit 2
+bad=0
+for fuzzer in "$1"/fuzz_*[!.]?; do
+    name=$(basename "$fuzzer")
+    mkdir "$dir/$name"
+    case $name in # what chance alone would take long to find
+    fuzz_registry) cp deploy/sample/quotas.yaml "$dir/$name/" ;;
+    fuzz_redis_reply) printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots" ;;
+    esac
+    if "$fuzzer" -max_total_time="${FUZZ_SECONDS:-20}" -max_len=8192 -timeout=5 -rss_limit_mb=1024 \
+        -artifact_prefix="$dir/$name-" "$dir/$name" >"$dir/$name.log" 2>&1; then
+        echo "PASS $name  $(sed -n 's/^Done \(.*\)/\1/p' "$dir/$name.log")"
+    else
+        bad=1
+        echo "FAIL $name; its output:"
+        tail -n 40 "$dir/$name.log" | sed 's/^/     /'
+    fi
+done
+[ $bad -ne 0 ] || rm -rf "$dir"
+exit $bad
