@@ -25,7 +25,13 @@ struct ev_loop;
 struct sluice_client;
 
 #define SLUICE_DEFAULT_SERVER "127.0.0.1:7380"
-enum { SLUICE_DEFAULT_TIMEOUT_MS = 1000, SLUICE_MESSAGE_BYTES = 256, SLUICE_BATCH_MAX = 256 };
+enum {
+    SLUICE_DEFAULT_TIMEOUT_MS = 1000,
+    SLUICE_DEFAULT_RETRIES = 2,
+    SLUICE_NO_RETRIES = -1,
+    SLUICE_MESSAGE_BYTES = 256,
+    SLUICE_BATCH_MAX = 256,
+};
 
 /* Results; the numbers are gRPC's. A deny is SLUICE_OK with allowed == false. */
 enum sluice_status {
@@ -49,10 +55,13 @@ enum sluice_source {
     SLUICE_SOURCE_EMBEDDED,
 };
 
+/* All zero means all defaults; new members come at the end. */
 struct sluice_options {
     const char *const *servers; /* "HOST:PORT" or "[V6]:PORT"; NULL: SLUICE_DEFAULT_SERVER. Checks go round */
     size_t n_servers;           /* robin over those that are connected. Copied. */
     uint32_t timeout_ms;        /* for each call, 1 ... 60000; 0: SLUICE_DEFAULT_TIMEOUT_MS */
+    int32_t max_retries; /* of one call, inside its timeout, at most 10; 0: SLUICE_DEFAULT_RETRIES. A check
+                                 * that a frontend may have read is never sent twice. */
 };
 
 /* One check. All pointers are borrowed for the duration of the call that takes it. */

@@ -325,6 +325,9 @@ static void test_bad_options_are_refused_with_a_reason(void **state) {
                         "servers: 65 given");
     assert_not_attached(fixture, &(struct sluice_options){.timeout_ms = 60001},
                         "timeout_ms: 60001, at most 60000");
+    assert_not_attached(fixture, &(struct sluice_options){.max_retries = 11},
+                        "max_retries: 11, -1 to 10 are possible");
+    assert_not_attached(fixture, &(struct sluice_options){.max_retries = -2}, "max_retries: -2");
 }
 
 static void test_blocking_call_on_an_attached_client_is_refused(void **state) {
