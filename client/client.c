@@ -22,6 +22,7 @@
 #include "client/backoff.h"
 #include "client/client_call.h"
 #include "client/client_decision.h"
+#include "client/client_options.h"
 #include "client/client_servers.h"
 #include "proto/frame.h"
 #include "proto/wire.h"
@@ -33,11 +34,9 @@
 
 enum {
     CLIENT_MAGIC = 0x534c4349,
-    CLIENT_SERVERS_MAX = 64,
     CLIENT_IN_FLIGHT_MAX = 65536, /* calls; half of what the table holds, the rest tells of refusals */
     CLIENT_UNSENT_MAX_BYTES = CLIENT_SERVER_UNSENT_MAX_BYTES, /* of the calls that wait for a connection */
     CLIENT_KEPT_MAX_BYTES = 16 * 1024 * 1024, /* of the calls that may be sent again; beyond, they may not */
-    CLIENT_RETRIES_MAX = 10,
     CLIENT_PAUSE_MIN_MS = 10,
     CLIENT_PAUSE_MAX_MS = 1000,
 };
@@ -46,6 +45,7 @@ struct sluice_client {
     uint32_t magic;
     bool owns_loop, is_closing;
     uint32_t timeout_ms, max_retries;
+    enum sluice_on_failure on_failure;
     struct ev_loop *loop;
     struct client_servers servers;
     struct client_calls calls;
@@ -98,12 +98,20 @@ static void deliver(struct client_call *call, enum sluice_status status, const c
     done(arg, status, message, client->decisions, n_decisions);
 }
 
+/* Ends a call that no frontend decided, as the caller's policy says. `is_answer`: a frontend gave the status. */
+static void fail_or_decide(struct client_call *call, enum sluice_status status, const char *message,
+                           bool is_answer) {
+    struct sluice_decision *decisions = call->client->decisions;
+    for (size_t i = 0; i < call->n_decisions; i++) {
+        client_decision_fail(&decisions[i], status, message);
+        client_decision_apply_policy(&decisions[i], call->client->on_failure, is_answer);
+    }
+    deliver(call, call->n_decisions > 0 ? decisions[0].status : status, message);
+}
+
 /* `message` is not the call's own, which is freed first. */
 static void fail_call(struct client_call *call, enum sluice_status status, const char *message) {
-    for (size_t i = 0; i < call->n_decisions; i++) {
-        client_decision_fail(&call->client->decisions[i], status, message);
-    }
-    deliver(call, status, message);
+    fail_or_decide(call, status, message, false);
 }
 
 /* Ends the calls that are in the list now; those that the callbacks add stay. */
@@ -329,12 +337,13 @@ static const char *on_frame(struct sluice_client *client, struct client_server *
         char message[SLUICE_MESSAGE_BYTES];
         client_decision_copy_text(message, sizeof message, response->message);
         if (!pause_call(call, (enum sluice_status)response->status, message)) {
-            fail_call(call, (enum sluice_status)response->status, message);
+            fail_or_decide(call, (enum sluice_status)response->status, message, true);
         }
         return NULL;
     }
     for (size_t i = 0; i < response->n_items; i++) {
         client_decision_read(&client->decisions[i], &response->items[i]);
+        client_decision_apply_policy(&client->decisions[i], client->on_failure, true);
     }
     bool is_single = response->call == WIRE_CALL_CHECK;
     deliver(call, is_single ? client->decisions[0].status : SLUICE_OK,
@@ -472,24 +481,6 @@ bool sluice_ping_async(struct sluice_client *client, sluice_done_fn done, void *
 
 /* ---- opening and closing ---- */
 
-static bool are_options_valid(const struct sluice_options *options, char *message, size_t cap) {
-    if (options->timeout_ms > WIRE_TIMEOUT_MAX_MS) {
-        snprintf(message, cap, "timeout_ms: %u, at most %d", options->timeout_ms, WIRE_TIMEOUT_MAX_MS);
-        return false;
-    }
-    if (options->max_retries < -1 || options->max_retries > CLIENT_RETRIES_MAX) {
-        snprintf(message, cap, "max_retries: %d, -1 to %d are possible", (int)options->max_retries,
-                 CLIENT_RETRIES_MAX);
-        return false;
-    }
-    if (options->servers != NULL && (options->n_servers < 1 || options->n_servers > CLIENT_SERVERS_MAX)) {
-        snprintf(message, cap, "servers: %zu given, 1 to %d are needed", options->n_servers,
-                 CLIENT_SERVERS_MAX);
-        return false;
-    }
-    return true;
-}
-
 /* Frees a client without calls; also one that is half made. */
 static void destroy(struct sluice_client **client_p) {
     struct sluice_client *client = *client_p;
@@ -501,31 +492,29 @@ static void destroy(struct sluice_client **client_p) {
     free(client);
 }
 
-static bool add_servers(struct sluice_client *client, const char *const *servers, size_t n_servers,
-                        char *message, size_t cap) {
+static bool add_servers(struct sluice_client *client, const struct client_options *options, char *message,
+                        size_t cap) {
     client->codec = wire_codec_create();
     if (client->codec == NULL) {
         snprintf(message, cap, "out of memory");
         return false;
     }
-    if (!client_servers_init(&client->servers, n_servers, message, cap)) {
+    if (!client_servers_init(&client->servers, options->n_servers, message, cap)) {
         return false;
     }
-    for (size_t i = 0; i < n_servers; i++) {
-        if (!client_servers_add(&client->servers, client->loop, servers[i], on_conn_event, client, message,
-                                cap)) {
+    for (size_t i = 0; i < options->n_servers; i++) {
+        if (!client_servers_add(&client->servers, client->loop, options->servers[i], on_conn_event, client,
+                                message, cap)) {
             return false;
         }
     }
     return true;
 }
 
-struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const struct sluice_options *options,
+struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const struct sluice_options *given,
                                     char *message, size_t cap) {
-    static const char *const default_servers[] = {SLUICE_DEFAULT_SERVER};
-    static const struct sluice_options default_options;
-    options = options != NULL ? options : &default_options;
-    if (!are_options_valid(options, message, cap)) {
+    struct client_options options;
+    if (!client_options_read(&options, given, message, cap)) {
         return NULL;
     }
     struct sluice_client *client = calloc(1, sizeof *client);
@@ -536,17 +525,14 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
     client->magic = CLIENT_MAGIC;
     client->loop = loop;
     client->owns_loop = owns_loop;
-    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SLUICE_DEFAULT_TIMEOUT_MS;
-    client->max_retries = options->max_retries > 0    ? (uint32_t)options->max_retries
-                          : options->max_retries == 0 ? SLUICE_DEFAULT_RETRIES
-                                                      : 0;
+    client->timeout_ms = options.timeout_ms;
+    client->max_retries = options.max_retries;
+    client->on_failure = options.on_failure;
     client_calls_init(&client->calls);
     list_init(&client->waiting);
     list_init(&client->paused);
     list_init(&client->refused);
-    bool is_default = options->servers == NULL;
-    if (!add_servers(client, is_default ? default_servers : options->servers,
-                     is_default ? 1 : options->n_servers, message, cap)) {
+    if (!add_servers(client, &options, message, cap)) {
         destroy(&client);
     }
     return client;
@@ -581,6 +567,10 @@ struct ev_loop *client_own_loop(const struct sluice_client *client) {
     return client->owns_loop ? client->loop : NULL;
 }
 
+enum sluice_on_failure client_policy(const struct sluice_client *client) {
+    return client->on_failure;
+}
+
 /* ---- words ---- */
 
 struct sluice_check sluice_check_of(const char *tenant, const char *resource, const char *key) {
@@ -593,14 +583,6 @@ struct sluice_check sluice_check_of(const char *tenant, const char *resource, co
         .key_len = strlen(key),
         .cost = 1,
     };
-}
-
-const char *sluice_status_text(enum sluice_status status) {
-    return wire_status_text((enum wire_status)status);
-}
-
-const char *sluice_source_text(enum sluice_source source) {
-    return wire_source_text((enum wire_source)source);
 }
 
 const char *sluice_version(void) {

@@ -188,9 +188,37 @@ static void test_killed_frontend_costs_only_the_calls_under_way_there(void **sta
     close_load(&load);
 }
 
+static void test_without_any_frontend_the_callers_policy_decides(void **state) {
+    struct world *world = *state;
+    struct sluice_options options = {.servers = world->servers,
+                                     .n_servers = N_FRONTENDS,
+                                     .timeout_ms = TIMEOUT_MS,
+                                     .on_failure = SLUICE_ON_FAILURE_DENY};
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    struct sluice_decision decision;
+    struct sluice_client *client = sluice_open(&options, NULL, 0);
+    assert_non_null(client);
+    assert_int_equal(sluice_check(client, &check, &decision), SLUICE_OK);
+    assert_int_equal(decision.source, SLUICE_SOURCE_EMBEDDED);
+    assert_true(decision.allowed);
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        harness_kill(world->harness, world->frontends[i].pid);
+    }
+    for (int i = 0; i < 100; i++) {
+        int64_t asked_at_us = harness_now_us();
+        assert_int_equal(sluice_check(client, &check, &decision), SLUICE_OK);
+        assert_int_equal(decision.source, SLUICE_SOURCE_CALLER);
+        assert_false(decision.allowed);
+        assert_in_range(harness_now_us() - asked_at_us, 0, TIMEOUT_MS * 1000 + SLACK_US);
+    }
+    assert_contains(decision.message, "none of 3 frontends can be reached; cannot connect to ");
+    sluice_close(&client);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_frontend_costs_only_the_calls_under_way_there),
+        cmocka_unit_test(test_without_any_frontend_the_callers_policy_decides), /* none is left after it */
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -344,6 +344,7 @@ static void test_words_are_never_null(void **state) {
     (void)state;
     assert_string_equal(sluice_status_text(SLUICE_UNAVAILABLE), "UNAVAILABLE");
     assert_string_equal(sluice_source_text(SLUICE_SOURCE_DENIED_CACHE), "denied_cache");
+    assert_string_equal(sluice_source_text(SLUICE_SOURCE_CALLER), "caller");
     assert_non_null(sluice_status_text((enum sluice_status)99));
     assert_non_null(sluice_source_text((enum sluice_source)99));
     assert_true(strlen(sluice_version()) > 0);
