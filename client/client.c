@@ -147,6 +147,7 @@ static void on_call_timer(struct ev_loop *loop, ev_timer *watcher, int revents) 
         problem(status, message, sizeof message,
                 "no answer from %s within %u ms; the check may have been counted",
                 call->server->conn.endpoint.name, timeout_ms);
+        call->server->is_silent = true;
         break;
     case CLIENT_CALL_FREE:
         return;
@@ -323,6 +324,7 @@ static void on_pause_end(struct ev_loop *loop, ev_timer *watcher, int revents) {
 static const char *on_frame(struct sluice_client *client, struct client_server *server,
                             const struct frame *frame) {
     struct wire_response *response = &client->response;
+    server->is_silent = false;
     if (wire_decode_response(client->codec, frame->body, frame->body_bytes, response) != WIRE_DECODED) {
         return "an answer that cannot be decoded";
     }
@@ -360,6 +362,7 @@ static const char *on_conn_event(void *owner, struct client_conn *conn, enum cli
     }
     switch (event) {
     case CLIENT_CONN_OPENED:
+        server->is_silent = false;
         send_waiting(client, server);
         break;
     case CLIENT_CONN_FRAME:

@@ -38,17 +38,24 @@ void client_servers_start(struct client_servers *servers) {
     }
 }
 
+static bool can_send(const struct client_server *server) {
+    return server->conn.state == CLIENT_CONN_UP && buf_len(&server->conn.out) <= CLIENT_SERVER_UNSENT_MAX_BYTES;
+}
+
 struct client_server *client_servers_pick(struct client_servers *servers, const struct client_server *avoid) {
-    for (size_t i = 0; i < servers->n; i++) {
-        size_t turn = (servers->next + i) % servers->n;
-        struct client_server *server = &servers->items[turn];
-        if (server != avoid && server->conn.state == CLIENT_CONN_UP &&
-            buf_len(&server->conn.out) <= CLIENT_SERVER_UNSENT_MAX_BYTES) {
-            servers->next = (turn + 1) % servers->n;
-            return server;
+    struct client_server *picked = NULL;
+    bool is_held_back = true;
+    for (size_t i = 0; i < servers->n && is_held_back; i++) {
+        struct client_server *server = &servers->items[(servers->next + i) % servers->n];
+        if (server != avoid && can_send(server)) {
+            is_held_back = server->is_silent && !list_is_empty(&server->in_flight);
+            picked = picked == NULL || !is_held_back ? server : picked;
         }
     }
-    return NULL;
+    if (picked != NULL) {
+        servers->next = (size_t)(picked - servers->items + 1) % servers->n;
+    }
+    return picked;
 }
 
 bool client_servers_is_any_up(const struct client_servers *servers, const struct client_server *avoid) {

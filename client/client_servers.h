@@ -16,6 +16,7 @@ enum { CLIENT_SERVER_UNSENT_MAX_BYTES = 4 * 1024 * 1024 }; /* with more a fronte
 struct client_server {
     struct client_conn conn;
     struct list in_flight; /* calls sent and not answered, oldest first; the owner's */
+    bool is_silent;        /* a call has timed out there since the last answer came; the owner's */
 };
 
 struct client_servers {
@@ -37,7 +38,8 @@ void client_servers_deinit(struct client_servers *servers);
 void client_servers_start(struct client_servers *servers);
 
 /* The connected frontend whose turn it is, passing over `avoid` (may be NULL) and those with too much unsent;
- * NULL when there is none. */
+ * NULL when there is none. A silent one gets a call at a time, to see whether it speaks again; more only when
+ * there is no other. */
 struct client_server *client_servers_pick(struct client_servers *servers, const struct client_server *avoid);
 
 /* Is one connected, other than `avoid` (may be NULL)? */

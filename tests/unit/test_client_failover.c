@@ -16,11 +16,12 @@ struct pair {
         struct fake_frontend *fake;
         struct fake_peer *peer; /* the last that asked */
         unsigned n_requests;
+        bool is_silent;
     } actors[2];
     enum wire_status refusal;           /* what the first n_to_refuse requests are answered */
     unsigned n_to_refuse;               /* by both together */
     unsigned n_to_drop;                 /* so many requests end their connection */
-    bool is_silent, stops_other;        /* the one that refuses stops the other */
+    bool stops_other;                   /* the one that refuses stops the other */
     const struct actor *seen[MAX_SEEN]; /* who got the first requests */
     unsigned n_seen;
 };
@@ -48,7 +49,7 @@ static void on_request(void *arg, struct fake_peer *peer, const struct wire_requ
         pair->seen[pair->n_seen] = actor;
     }
     pair->n_seen++;
-    if (pair->is_silent) {
+    if (actor->is_silent) {
         return;
     }
     if (pair->n_to_drop > 0) {
@@ -315,6 +316,46 @@ static void test_unwritten_check_is_told_when_nobody_is_left(void **state) {
     assert_non_null(strstr(one.message, "cannot connect to "));
 }
 
+/* ---- frontends that are connected and say nothing ---- */
+
+static void test_silent_frontend_gets_a_call_at_a_time_until_it_speaks(void **state) {
+    struct pair pair;
+    struct ask first[2] = {{.fixture = *state}, {.fixture = *state}}, asks[10], probe = {.fixture = *state};
+    unsigned n_ok = 0;
+    open_pair(&pair, *state, (struct sluice_options){.timeout_ms = 250});
+    struct ev_loop *loop = pair.fixture->loop;
+    pair.actors[0].is_silent = true;
+    ask_about(&first[0], "alice");
+    ask_about(&first[1], "bob");
+    turn_until(loop, first[0].n_done + first[1].n_done == 2);
+    assert_int_equal((first[0].status == SLUICE_OK) + (first[1].status == SLUICE_OK), 1);
+    pair.actors[0].n_requests = 0;
+    for (size_t i = 0; i < 10; i++) {
+        asks[i] = (struct ask){.fixture = pair.fixture};
+        ask_about(&asks[i], "carol");
+    }
+    for (size_t i = 0; i < 10; i++) {
+        turn_until(loop, asks[i].n_done > 0);
+        n_ok += asks[i].status == SLUICE_OK;
+    }
+    assert_int_equal(n_ok, 9);
+    assert_int_equal(pair.actors[0].n_requests, 1);
+    pair.actors[0].is_silent = false;
+    while (pair.actors[0].n_requests == 1) { /* round robin: at the latest the second one */
+        probe = (struct ask){.fixture = pair.fixture};
+        ask_about(&probe, "dave");
+        turn_until(loop, probe.n_done > 0);
+    }
+    pair.n_seen = pair.actors[0].n_requests = 0;
+    for (size_t i = 0; i < 10; i++) {
+        asks[i] = (struct ask){.fixture = pair.fixture};
+        ask_about(&asks[i], "erin");
+    }
+    turn_until(loop, pair.n_seen == 10);
+    assert_int_equal(pair.actors[0].n_requests, 5);
+    close_pair(&pair);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, client_fixture_set_up, client_fixture_tear_down)
 
 int main(void) {
@@ -333,6 +374,7 @@ int main(void) {
         test(test_unwritten_check_is_told_apart_without_retries),
         test(test_unwritten_check_waits_for_the_only_frontend),
         test(test_unwritten_check_is_told_when_nobody_is_left),
+        test(test_silent_frontend_gets_a_call_at_a_time_until_it_speaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

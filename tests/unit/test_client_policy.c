@@ -24,7 +24,7 @@ static void assert_by_caller(const struct ask *ask, bool allowed, const char *wh
     }
 }
 
-static void test_unreachable_frontend(void **state) {
+static void test_policy_decides_when_no_frontend_is_reached_but_not_for_a_ping(void **state) {
     struct client_fixture *fixture = *state;
     struct ask one = {.fixture = fixture}, ping = {.fixture = fixture};
     char address[32];
@@ -40,7 +40,7 @@ static void test_unreachable_frontend(void **state) {
     close(fd);
 }
 
-static void test_silence(void **state) {
+static void test_policy_decides_after_the_timeout(void **state) {
     struct client_fixture *fixture = *state;
     struct ask peek = {.fixture = fixture};
     struct sluice_check check = sluice_check_of("demo", "hello", "alice");
@@ -51,7 +51,7 @@ static void test_silence(void **state) {
     assert_by_caller(&peek, true, "no answer from ");
 }
 
-static void test_lost_and_broken_connections(void **state) {
+static void test_policy_decides_when_the_connection_ends(void **state) {
     struct client_fixture *fixture = *state;
     struct ask lost = {.fixture = fixture}, broken = {.fixture = fixture};
     fixture->is_silent = true;
@@ -68,7 +68,7 @@ static void test_lost_and_broken_connections(void **state) {
     assert_by_caller(&broken, true, "a frame whose flag byte is not 0");
 }
 
-static void test_items_of_a_batch_each_for_itself(void **state) {
+static void test_policy_decides_the_undecided_items_of_a_batch(void **state) {
     struct client_fixture *fixture = *state;
     struct ask batch = {.fixture = fixture};
     struct sluice_check checks[3] = {sluice_check_of("demo", "hello", "a"), sluice_check_of("", "hello", "b"),
@@ -135,9 +135,12 @@ static void test_faults_and_closing_are_reported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        test(test_unreachable_frontend),        test(test_silence),
-        test(test_lost_and_broken_connections), test(test_items_of_a_batch_each_for_itself),
-        test(test_lost_batch_is_decided_whole), test(test_faults_and_closing_are_reported),
+        test(test_policy_decides_when_no_frontend_is_reached_but_not_for_a_ping),
+        test(test_policy_decides_after_the_timeout),
+        test(test_policy_decides_when_the_connection_ends),
+        test(test_policy_decides_the_undecided_items_of_a_batch),
+        test(test_lost_batch_is_decided_whole),
+        test(test_faults_and_closing_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

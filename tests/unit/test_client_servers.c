@@ -81,6 +81,25 @@ static void test_one_with_too_much_unsent_is_passed_over(void **state) {
     assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[0]);
 }
 
+static void test_silent_one_gets_a_call_at_a_time(void **state) {
+    struct client_servers *servers = *state;
+    struct list call;
+    set_all_up(servers);
+    servers->items[0].is_silent = true;
+    assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[0]);
+    list_push_back(&servers->items[0].in_flight, &call);
+    for (size_t i = 0; i < 4; i++) {
+        assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[1 + i % 2]);
+    }
+    servers->items[1].conn.state = servers->items[2].conn.state = CLIENT_CONN_BACKOFF;
+    assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[0]);
+    assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[0]);
+    set_all_up(servers);
+    servers->items[0].is_silent = false;
+    servers->next = 0;
+    assert_ptr_equal(client_servers_pick(servers, NULL), &servers->items[0]);
+}
+
 static void test_hope_lasts_while_one_is_connecting(void **state) {
     struct client_servers *servers = *state;
     assert_false(client_servers_is_any_hopeful(servers));
@@ -117,6 +136,7 @@ int main(void) {
         test(test_connected_ones_take_turns),
         test(test_one_can_be_avoided),
         test(test_one_with_too_much_unsent_is_passed_over),
+        test(test_silent_one_gets_a_call_at_a_time),
         test(test_hope_lasts_while_one_is_connecting),
         test(test_explanation_counts_and_names_the_first),
         cmocka_unit_test(test_bad_address_is_refused),
