@@ -16,7 +16,9 @@ struct pair {
         struct fake_frontend *fake;
         struct fake_peer *peer; /* the last that asked */
         unsigned n_requests;
-        bool is_silent;
+        bool is_silent, is_busy; /* refuses whatever it is asked */
+        uint64_t refused[MAX_SEEN];
+        unsigned n_refused;
     } actors[2];
     enum wire_status refusal;           /* what the first n_to_refuse requests are answered */
     unsigned n_to_refuse;               /* by both together */
@@ -50,6 +52,15 @@ static void on_request(void *arg, struct fake_peer *peer, const struct wire_requ
     }
     pair->n_seen++;
     if (actor->is_silent) {
+        return;
+    }
+    if (actor->is_busy) {
+        for (unsigned i = 0; i < actor->n_refused; i++) {
+            assert_int_not_equal(request->id, actor->refused[i]);
+        }
+        assert_true(actor->n_refused < MAX_SEEN);
+        actor->refused[actor->n_refused++] = request->id;
+        refuse(peer, request->id, WIRE_RESOURCE_EXHAUSTED);
         return;
     }
     if (pair->n_to_drop > 0) {
@@ -109,6 +120,25 @@ static void test_refused_check_is_decided_by_the_other(void **state) {
     assert_true(one.decisions[0].allowed);
     assert_int_equal(pair.n_seen, 2);
     assert_ptr_not_equal(pair.seen[0], pair.seen[1]);
+    close_pair(&pair);
+}
+
+static void test_who_refused_is_not_asked_again_even_if_it_has_the_turn(void **state) {
+    struct pair pair;
+    open_pair(&pair, *state, OPTIONS(.max_retries = 1));
+    pair.actors[0].is_busy = true;
+    for (unsigned n = 1; n <= 5; n++) { /* odd and even numbers, so that every turn is met */
+        struct ask asks[5];
+        for (unsigned i = 0; i < n; i++) {
+            asks[i] = (struct ask){.fixture = pair.fixture};
+            ask_about(&asks[i], "alice");
+        }
+        for (unsigned i = 0; i < n; i++) {
+            turn_until(pair.fixture->loop, asks[i].n_done > 0);
+            ask_assert_done(&asks[i], SLUICE_OK, "");
+        }
+    }
+    assert_true(pair.actors[0].n_refused > 0);
     close_pair(&pair);
 }
 
@@ -361,6 +391,7 @@ static void test_silent_frontend_gets_a_call_at_a_time_until_it_speaks(void **st
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(test_refused_check_is_decided_by_the_other),
+        test(test_who_refused_is_not_asked_again_even_if_it_has_the_turn),
         test(test_refused_batch_is_decided_by_the_other),
         test(test_refusals_are_told_when_the_tries_are_used_up),
         test(test_ambiguous_answers_are_told_at_once),
