@@ -4,9 +4,13 @@
  *                            ├ one may soon be ──────────> WAITING ─ connected ─> SENT
  *                            └ no ───────────────────────> REFUSED ─ next turn of the loop ─> done
  *
+ *   SENT ─┬ it answers that it took nothing, another is connected ──> PAUSED ─ pause ends ─> SENT there
+ *         └ its connection ends, and no byte of the call was written,
+ *           or the call takes no tokens ────────────────────────────> SENT elsewhere, or WAITING
+ *
  * Each call has a timer: the end of its patience, or, for a refused one, the next turn. `done` runs only from
- * the event loop (and sluice_close), so never inside the function that accepts. A call that was sent is never
- * sent again: it may have been counted. Connections are client_conn.c's affair. */
+ * the event loop (and sluice_close), so never inside the function that accepts. A check that a frontend may
+ * have read is never sent again: it may have been counted. Connections are client_conn.c's affair. */
 #include "client/client.h"
 
 #include <ev.h>
@@ -15,9 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/backoff.h"
 #include "client/client_call.h"
-#include "client/client_conn.h"
 #include "client/client_decision.h"
+#include "client/client_options.h"
+#include "client/client_servers.h"
 #include "proto/frame.h"
 #include "proto/wire.h"
 #include "server/base/list.h"
@@ -28,26 +34,23 @@
 
 enum {
     CLIENT_MAGIC = 0x534c4349,
-    CLIENT_SERVERS_MAX = 64,
     CLIENT_IN_FLIGHT_MAX = 65536, /* calls; half of what the table holds, the rest tells of refusals */
-    CLIENT_UNSENT_MAX_BYTES = 4 * 1024 * 1024, /* of one connection, or of the calls that wait for one */
-};
-
-struct client_server {
-    struct client_conn conn;
-    struct list in_flight; /* calls sent and not answered, oldest first */
+    CLIENT_UNSENT_MAX_BYTES = CLIENT_SERVER_UNSENT_MAX_BYTES, /* of the calls that wait for a connection */
+    CLIENT_KEPT_MAX_BYTES = 16 * 1024 * 1024, /* of the calls that may be sent again; beyond, they may not */
+    CLIENT_PAUSE_MIN_MS = 10,
+    CLIENT_PAUSE_MAX_MS = 1000,
 };
 
 struct sluice_client {
     uint32_t magic;
     bool owns_loop, is_closing;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms, max_retries;
+    enum sluice_on_failure on_failure;
     struct ev_loop *loop;
-    struct client_server *servers;
-    size_t n_servers, next_server; /* whose turn it is */
+    struct client_servers servers;
     struct client_calls calls;
-    struct list waiting, refused;
-    size_t waiting_bytes;
+    struct list waiting, paused, refused;
+    size_t kept_bytes, waiting_bytes; /* of all frames that calls own, and of those that wait */
     /* Scratch. The first two serve accepting, which a callback may do; the others answering, never nested. */
     struct wire_request request;
     uint8_t frame[FRAME_MAX_BYTES];
@@ -68,12 +71,17 @@ problem(enum sluice_status status, char *message, size_t cap, const char *format
 
 /* ---- ending calls ---- */
 
-/* The call waits no longer. */
 static void drop_frame(struct client_call *call) {
-    call->client->waiting_bytes -= call->frame_bytes;
+    call->client->kept_bytes -= call->frame_bytes;
     call->frame_bytes = 0;
     free(call->frame);
     call->frame = NULL;
+}
+
+static void stop_waiting(struct client_call *call) {
+    if (call->state == CLIENT_CALL_WAITING) {
+        call->client->waiting_bytes -= call->frame_bytes;
+    }
 }
 
 /* Gives the call back and tells its owner; client->decisions hold the answer. */
@@ -83,17 +91,27 @@ static void deliver(struct client_call *call, enum sluice_status status, const c
     void *arg = call->arg;
     size_t n_decisions = call->n_decisions;
     ev_timer_stop(client->loop, &call->timer);
+    ev_timer_stop(client->loop, &call->pause);
+    stop_waiting(call);
     drop_frame(call);
     client_calls_return(&client->calls, &call);
     done(arg, status, message, client->decisions, n_decisions);
 }
 
+/* Ends a call that no frontend decided, as the caller's policy says. `is_answer`: a frontend gave the status. */
+static void fail_or_decide(struct client_call *call, enum sluice_status status, const char *message,
+                           bool is_answer) {
+    struct sluice_decision *decisions = call->client->decisions;
+    for (size_t i = 0; i < call->n_decisions; i++) {
+        client_decision_fail(&decisions[i], status, message);
+        client_decision_apply_policy(&decisions[i], call->client->on_failure, is_answer);
+    }
+    deliver(call, call->n_decisions > 0 ? decisions[0].status : status, message);
+}
+
 /* `message` is not the call's own, which is freed first. */
 static void fail_call(struct client_call *call, enum sluice_status status, const char *message) {
-    for (size_t i = 0; i < call->n_decisions; i++) {
-        client_decision_fail(&call->client->decisions[i], status, message);
-    }
-    deliver(call, status, message);
+    fail_or_decide(call, status, message, false);
 }
 
 /* Ends the calls that are in the list now; those that the callbacks add stay. */
@@ -118,6 +136,7 @@ static void on_call_timer(struct ev_loop *loop, ev_timer *watcher, int revents) 
     uint32_t timeout_ms = call->client->timeout_ms;
     switch (call->state) {
     case CLIENT_CALL_REFUSED:
+    case CLIENT_CALL_PAUSED:
         status = problem(call->status, message, sizeof message, "%s", call->message);
         break;
     case CLIENT_CALL_WAITING:
@@ -128,6 +147,7 @@ static void on_call_timer(struct ev_loop *loop, ev_timer *watcher, int revents) 
         problem(status, message, sizeof message,
                 "no answer from %s within %u ms; the check may have been counted",
                 call->server->conn.endpoint.name, timeout_ms);
+        call->server->is_silent = true;
         break;
     case CLIENT_CALL_FREE:
         return;
@@ -135,116 +155,65 @@ static void on_call_timer(struct ev_loop *loop, ev_timer *watcher, int revents) 
     fail_call(call, status, message);
 }
 
-/* ---- answers ---- */
-
-static const char *on_frame(struct sluice_client *client, struct client_server *server,
-                            const struct frame *frame) {
-    struct wire_response *response = &client->response;
-    if (wire_decode_response(client->codec, frame->body, frame->body_bytes, response) != WIRE_DECODED) {
-        return "an answer that cannot be decoded";
-    }
-    struct client_call *call = client_calls_find(&client->calls, response->id);
-    if (call == NULL || call->server != server) {
-        return NULL; /* the call has timed out */
-    }
-    if (!client_decision_fits(response, call->kind, call->n_decisions)) {
-        return "an answer that does not fit its request";
-    }
-    if (response->status != WIRE_OK) {
-        char message[SLUICE_MESSAGE_BYTES];
-        client_decision_copy_text(message, sizeof message, response->message);
-        fail_call(call, (enum sluice_status)response->status, message);
-        return NULL;
-    }
-    for (size_t i = 0; i < response->n_items; i++) {
-        client_decision_read(&client->decisions[i], &response->items[i]);
-    }
-    bool is_single = response->call == WIRE_CALL_CHECK;
-    deliver(call, is_single ? client->decisions[0].status : SLUICE_OK,
-            is_single ? client->decisions[0].message : "");
-    return NULL;
-}
-
 /* ---- routing ---- */
 
-/* Sends the frame, unless memory is short. */
+/* Sends the frame, unless memory is short. The call is in no list. */
 static bool send_call(struct client_call *call, struct client_server *server, const uint8_t *frame, size_t n) {
+    uint64_t place = server->conn.n_queued_bytes;
     if (!client_conn_send(&server->conn, frame, n)) {
         return false;
     }
+    stop_waiting(call);
     call->state = CLIENT_CALL_SENT;
     call->server = server;
+    call->place = place;
     list_push_back(&server->in_flight, &call->node);
     return true;
 }
 
-/* Keeps a copy of the frame until there is a connection, unless memory is short. */
-static bool hold_call(struct sluice_client *client, struct client_call *call, size_t n) {
-    call->frame = malloc(n);
+/* Keeps a copy of the frame, unless memory is short. */
+static bool keep_frame(struct client_call *call, const uint8_t *frame, size_t n) {
     if (call->frame == NULL) {
+        call->frame = malloc(n);
+        if (call->frame == NULL) {
+            return false;
+        }
+        memcpy(call->frame, frame, n);
+        call->frame_bytes = n;
+        call->client->kept_bytes += n;
+    }
+    return true;
+}
+
+/* Until there is a connection, unless memory is short. The call is in no list. */
+static bool hold_call(struct client_call *call, const uint8_t *frame, size_t n) {
+    struct sluice_client *client = call->client;
+    if (!keep_frame(call, frame, n)) {
         return false;
     }
-    memcpy(call->frame, client->frame, n);
-    call->frame_bytes = n;
     client->waiting_bytes += n;
     call->state = CLIENT_CALL_WAITING;
     list_push_back(&client->waiting, &call->node);
     return true;
 }
 
-/* The connected frontend whose turn it is, passing over those with too much unsent; NULL when there is none. */
-static struct client_server *pick_server(struct sluice_client *client, bool *is_any_up) {
-    *is_any_up = false;
-    for (size_t i = 0; i < client->n_servers; i++) {
-        size_t turn = (client->next_server + i) % client->n_servers;
-        struct client_server *server = &client->servers[turn];
-        if (server->conn.state != CLIENT_CONN_UP) {
-            continue;
-        }
-        *is_any_up = true;
-        if (buf_len(&server->conn.out) <= CLIENT_UNSENT_MAX_BYTES) {
-            client->next_server = (turn + 1) % client->n_servers;
-            return server;
-        }
-    }
-    return NULL;
-}
-
-static bool is_any_hopeful(const struct sluice_client *client) {
-    for (size_t i = 0; i < client->n_servers; i++) {
-        if (client_conn_is_hopeful(&client->servers[i].conn)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum sluice_status unreachable(const struct sluice_client *client, char *message, size_t cap) {
-    const char *reason = client->servers[0].conn.reason;
-    if (client->n_servers == 1) {
-        return problem(SLUICE_UNAVAILABLE, message, cap, "%s", reason);
-    }
-    return problem(SLUICE_UNAVAILABLE, message, cap, "none of %zu frontends can be reached; %s",
-                   client->n_servers, reason);
-}
-
-/* Sends the first `n` bytes of client->frame or holds them; else says why not. */
-static enum sluice_status route(struct sluice_client *client, struct client_call *call, size_t n, char *message,
+/* Sends the frame or holds it; else says why not. The call is in no list. */
+static enum sluice_status route(struct client_call *call, const uint8_t *frame, size_t n, char *message,
                                 size_t cap) {
-    bool is_any_up, has_memory;
-    struct client_server *server = pick_server(client, &is_any_up);
-    for (size_t i = 0; i < client->n_servers; i++) {
-        client_conn_start(&client->servers[i].conn);
-    }
+    struct sluice_client *client = call->client;
+    struct client_server *server = client_servers_pick(&client->servers, NULL);
+    bool is_any_up = client_servers_is_any_up(&client->servers, NULL), has_memory;
+    client_servers_start(&client->servers);
     if (server != NULL) {
-        has_memory = send_call(call, server, client->frame, n);
-    } else if (!is_any_up && !is_any_hopeful(client)) {
-        return unreachable(client, message, cap);
+        has_memory = send_call(call, server, frame, n);
+    } else if (!is_any_up && !client_servers_is_any_hopeful(&client->servers)) {
+        client_servers_explain(&client->servers, message, cap);
+        return SLUICE_UNAVAILABLE;
     } else if (is_any_up || client->waiting_bytes > CLIENT_UNSENT_MAX_BYTES) {
         return problem(SLUICE_RESOURCE_EXHAUSTED, message, cap, "more than %d bytes are waiting to be sent",
                        CLIENT_UNSENT_MAX_BYTES);
     } else {
-        has_memory = hold_call(client, call, n);
+        has_memory = hold_call(call, frame, n);
     }
     return has_memory ? SLUICE_OK : problem(SLUICE_RESOURCE_EXHAUSTED, message, cap, "out of memory");
 }
@@ -255,27 +224,133 @@ static void send_waiting(struct sluice_client *client, struct client_server *ser
         struct client_call *call = list_entry(node, struct client_call, node);
         if (!send_call(call, server, call->frame, call->frame_bytes)) {
             fail_call(call, SLUICE_RESOURCE_EXHAUSTED, "out of memory");
-            continue;
+        } else if (client->max_retries == 0) {
+            drop_frame(call);
         }
-        drop_frame(call);
     }
 }
 
-static void on_server_closed(struct sluice_client *client, struct client_server *server) {
-    const struct client_conn *conn = &server->conn;
+/* ---- trying again ---- */
+
+static bool may_retry(const struct client_call *call) {
+    return call->frame != NULL && call->n_retries < call->client->max_retries;
+}
+
+/* Only what can be told without a doubt: these take no tokens. */
+static bool is_harmless(enum wire_call kind) {
+    return kind == WIRE_CALL_PEEK || kind == WIRE_CALL_PING;
+}
+
+/* The call's connection has ended. The call is in no list. */
+static void end_or_reroute(struct client_call *call) {
+    const struct client_conn *conn = &call->server->conn;
+    bool is_written = client_conn_has_sent(conn, call->place);
+    const char *doubt = is_written ? "the check may have been counted" : "nothing was sent";
     char message[CLIENT_CONN_REASON_BYTES + 64];
-    if (conn->fault == CLIENT_CONN_BROKEN) {
-        snprintf(message, sizeof message, "%s; the check may have been counted", conn->reason);
-        fail_all(&server->in_flight, SLUICE_INTERNAL, message);
+    enum sluice_status status;
+    if (may_retry(call) && (!is_written || is_harmless(call->kind))) {
+        call->n_retries++;
+        status = route(call, call->frame, call->frame_bytes, message, sizeof message);
+        if (status == SLUICE_OK) {
+            return;
+        }
+    } else if (conn->fault == CLIENT_CONN_BROKEN) {
+        status = problem(SLUICE_INTERNAL, message, sizeof message, "%s; %s", conn->reason, doubt);
     } else {
-        snprintf(message, sizeof message, "connection to %s lost; the check may have been counted",
-                 conn->endpoint.name);
-        fail_all(&server->in_flight, SLUICE_UNAVAILABLE, message);
+        status = problem(SLUICE_UNAVAILABLE, message, sizeof message, "connection to %s lost; %s",
+                         conn->endpoint.name, doubt);
     }
-    if (!list_is_empty(&client->waiting) && !is_any_hopeful(client)) { /* none is up while calls wait */
-        enum sluice_status status = unreachable(client, message, sizeof message);
-        fail_all(&client->waiting, status, message);
+    fail_call(call, status, message);
+}
+
+static void on_server_closed(struct sluice_client *client, struct client_server *server) {
+    struct list lost, *node;
+    list_init(&lost);
+    list_append_all(&lost, &server->in_flight);
+    while ((node = list_pop_front(&lost)) != NULL) {
+        end_or_reroute(list_entry(node, struct client_call, node));
     }
+    if (!list_is_empty(&client->waiting) && !client_servers_is_any_hopeful(&client->servers)) {
+        char message[SLUICE_MESSAGE_BYTES]; /* none is up while calls wait */
+        client_servers_explain(&client->servers, message, sizeof message);
+        fail_all(&client->waiting, SLUICE_UNAVAILABLE, message);
+    }
+}
+
+/* The frontend refused, and took no tokens: lets another one be asked after a pause that leaves it at least half
+ * of the time that is left. False when the call may not be tried again, or nowhere. */
+static bool pause_call(struct client_call *call, enum sluice_status status, const char *message) {
+    struct sluice_client *client = call->client;
+    if (status != SLUICE_RESOURCE_EXHAUSTED || !may_retry(call) ||
+        !client_servers_is_any_up(&client->servers, call->server)) {
+        return false;
+    }
+    call->message = strdup(message);
+    if (call->message == NULL) {
+        return false;
+    }
+    call->status = status;
+    call->state = CLIENT_CALL_PAUSED;
+    list_remove(&call->node);
+    list_push_back(&client->paused, &call->node);
+    double half_left_s = ev_timer_remaining(client->loop, &call->timer) / 2;
+    double bound_s = backoff_bound_ms(CLIENT_PAUSE_MIN_MS, CLIENT_PAUSE_MAX_MS, call->n_retries) / 1e3;
+    ev_timer_set(&call->pause, backoff_draw_s(bound_s < half_left_s ? bound_s : half_left_s), 0.);
+    ev_timer_start(client->loop, &call->pause);
+    return true;
+}
+
+static void on_pause_end(struct ev_loop *loop, ev_timer *watcher, int revents) {
+    struct client_call *call = list_entry(watcher, struct client_call, pause);
+    char message[SLUICE_MESSAGE_BYTES];
+    (void)loop;
+    (void)revents;
+    if (call->magic != CLIENT_CALL_MAGIC) {
+        abort();
+    }
+    struct client_server *server = client_servers_pick(&call->client->servers, call->server);
+    list_remove(&call->node);
+    call->n_retries++;
+    problem(call->status, message, sizeof message, "%s", call->message);
+    free(call->message);
+    call->message = NULL;
+    if (server == NULL || !send_call(call, server, call->frame, call->frame_bytes)) {
+        fail_call(call, call->status, message);
+    }
+}
+
+/* ---- answers ---- */
+
+static const char *on_frame(struct sluice_client *client, struct client_server *server,
+                            const struct frame *frame) {
+    struct wire_response *response = &client->response;
+    server->is_silent = false;
+    if (wire_decode_response(client->codec, frame->body, frame->body_bytes, response) != WIRE_DECODED) {
+        return "an answer that cannot be decoded";
+    }
+    struct client_call *call = client_calls_find(&client->calls, response->id);
+    if (call == NULL || call->server != server || call->state != CLIENT_CALL_SENT) {
+        return NULL; /* the call has timed out, or is tried elsewhere */
+    }
+    if (!client_decision_fits(response, call->kind, call->n_decisions)) {
+        return "an answer that does not fit its request";
+    }
+    if (response->status != WIRE_OK) {
+        char message[SLUICE_MESSAGE_BYTES];
+        client_decision_copy_text(message, sizeof message, response->message);
+        if (!pause_call(call, (enum sluice_status)response->status, message)) {
+            fail_or_decide(call, (enum sluice_status)response->status, message, true);
+        }
+        return NULL;
+    }
+    for (size_t i = 0; i < response->n_items; i++) {
+        client_decision_read(&client->decisions[i], &response->items[i]);
+        client_decision_apply_policy(&client->decisions[i], client->on_failure, true);
+    }
+    bool is_single = response->call == WIRE_CALL_CHECK;
+    deliver(call, is_single ? client->decisions[0].status : SLUICE_OK,
+            is_single ? client->decisions[0].message : "");
+    return NULL;
 }
 
 static const char *on_conn_event(void *owner, struct client_conn *conn, enum client_conn_event event,
@@ -287,6 +362,7 @@ static const char *on_conn_event(void *owner, struct client_conn *conn, enum cli
     }
     switch (event) {
     case CLIENT_CONN_OPENED:
+        server->is_silent = false;
         send_waiting(client, server);
         break;
     case CLIENT_CONN_FRAME:
@@ -340,7 +416,10 @@ static enum sluice_status submit(struct sluice_client *client, struct client_cal
         return problem(SLUICE_INVALID_ARGUMENT, message, cap, "checks: together more than %d bytes",
                        FRAME_BODY_MAX_BYTES);
     }
-    return route(client, call, n, message, cap);
+    if (client->max_retries > 0 && client->kept_bytes + n <= CLIENT_KEPT_MAX_BYTES) {
+        (void)keep_frame(call, client->frame, n); /* without it the call is sent once */
+    }
+    return route(call, client->frame, n, message, cap);
 }
 
 static bool refuse_call(struct sluice_client *client, struct client_call *call, enum sluice_status status,
@@ -369,10 +448,12 @@ static bool accept_call(struct sluice_client *client, enum wire_call kind, const
     call->arg = arg;
     enum sluice_status status = submit(client, call, checks, message, sizeof message);
     if (status != SLUICE_OK && !refuse_call(client, call, status, message)) {
+        drop_frame(call);
         client_calls_return(&client->calls, &call);
         return false;
     }
     /* An answer that has arrived wins over the timeout: sockets come first in a turn. */
+    ev_init(&call->pause, on_pause_end);
     ev_init(&call->timer, on_call_timer);
     ev_set_priority(&call->timer, EV_MINPRI);
     ev_now_update(client->loop);
@@ -403,58 +484,40 @@ bool sluice_ping_async(struct sluice_client *client, sluice_done_fn done, void *
 
 /* ---- opening and closing ---- */
 
-static bool are_options_valid(const struct sluice_options *options, char *message, size_t cap) {
-    if (options->timeout_ms > WIRE_TIMEOUT_MAX_MS) {
-        snprintf(message, cap, "timeout_ms: %u, at most %d", options->timeout_ms, WIRE_TIMEOUT_MAX_MS);
-        return false;
-    }
-    if (options->servers != NULL && (options->n_servers < 1 || options->n_servers > CLIENT_SERVERS_MAX)) {
-        snprintf(message, cap, "servers: %zu given, 1 to %d are needed", options->n_servers,
-                 CLIENT_SERVERS_MAX);
-        return false;
-    }
-    return true;
-}
-
 /* Frees a client without calls; also one that is half made. */
 static void destroy(struct sluice_client **client_p) {
     struct sluice_client *client = *client_p;
     *client_p = NULL;
-    for (size_t i = 0; i < client->n_servers; i++) {
-        client_conn_deinit(&client->servers[i].conn);
-    }
-    free(client->servers);
+    client_servers_deinit(&client->servers);
     client_calls_deinit(&client->calls);
     wire_codec_destroy(&client->codec);
     client->magic = 0;
     free(client);
 }
 
-static bool add_servers(struct sluice_client *client, const char *const *servers, size_t n_servers,
-                        char *message, size_t cap) {
-    client->servers = calloc(n_servers, sizeof *client->servers);
+static bool add_servers(struct sluice_client *client, const struct client_options *options, char *message,
+                        size_t cap) {
     client->codec = wire_codec_create();
-    if (client->servers == NULL || client->codec == NULL) {
+    if (client->codec == NULL) {
         snprintf(message, cap, "out of memory");
         return false;
     }
-    for (; client->n_servers < n_servers; client->n_servers++) {
-        struct client_server *server = &client->servers[client->n_servers];
-        list_init(&server->in_flight);
-        if (!client_conn_init(&server->conn, client->loop, servers[client->n_servers], on_conn_event, client,
-                              message, cap)) {
+    if (!client_servers_init(&client->servers, options->n_servers, message, cap)) {
+        return false;
+    }
+    for (size_t i = 0; i < options->n_servers; i++) {
+        if (!client_servers_add(&client->servers, client->loop, options->servers[i], on_conn_event, client,
+                                message, cap)) {
             return false;
         }
     }
     return true;
 }
 
-struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const struct sluice_options *options,
+struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const struct sluice_options *given,
                                     char *message, size_t cap) {
-    static const char *const default_servers[] = {SLUICE_DEFAULT_SERVER};
-    static const struct sluice_options default_options;
-    options = options != NULL ? options : &default_options;
-    if (!are_options_valid(options, message, cap)) {
+    struct client_options options;
+    if (!client_options_read(&options, given, message, cap)) {
         return NULL;
     }
     struct sluice_client *client = calloc(1, sizeof *client);
@@ -465,13 +528,14 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
     client->magic = CLIENT_MAGIC;
     client->loop = loop;
     client->owns_loop = owns_loop;
-    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : SLUICE_DEFAULT_TIMEOUT_MS;
+    client->timeout_ms = options.timeout_ms;
+    client->max_retries = options.max_retries;
+    client->on_failure = options.on_failure;
     client_calls_init(&client->calls);
     list_init(&client->waiting);
+    list_init(&client->paused);
     list_init(&client->refused);
-    bool is_default = options->servers == NULL;
-    if (!add_servers(client, is_default ? default_servers : options->servers,
-                     is_default ? 1 : options->n_servers, message, cap)) {
+    if (!add_servers(client, &options, message, cap)) {
         destroy(&client);
     }
     return client;
@@ -489,11 +553,12 @@ void sluice_close(struct sluice_client **client_p) {
     }
     struct ev_loop *own_loop = client_own_loop(client);
     client->is_closing = true;
-    for (size_t i = 0; i < client->n_servers; i++) {
-        fail_all(&client->servers[i].in_flight, SLUICE_CANCELLED,
+    for (size_t i = 0; i < client->servers.n; i++) {
+        fail_all(&client->servers.items[i].in_flight, SLUICE_CANCELLED,
                  "the client was closed; the check may have been counted");
     }
     fail_all(&client->waiting, SLUICE_CANCELLED, "the client was closed; nothing was sent");
+    fail_all(&client->paused, SLUICE_CANCELLED, "the client was closed; no tokens were taken");
     fail_all(&client->refused, SLUICE_CANCELLED, "the client was closed; nothing was sent");
     destroy(client_p);
     if (own_loop != NULL) {
@@ -503,6 +568,10 @@ void sluice_close(struct sluice_client **client_p) {
 
 struct ev_loop *client_own_loop(const struct sluice_client *client) {
     return client->owns_loop ? client->loop : NULL;
+}
+
+enum sluice_on_failure client_policy(const struct sluice_client *client) {
+    return client->on_failure;
 }
 
 /* ---- words ---- */
@@ -517,14 +586,6 @@ struct sluice_check sluice_check_of(const char *tenant, const char *resource, co
         .key_len = strlen(key),
         .cost = 1,
     };
-}
-
-const char *sluice_status_text(enum sluice_status status) {
-    return wire_status_text((enum wire_status)status);
-}
-
-const char *sluice_source_text(enum sluice_source source) {
-    return wire_source_text((enum wire_source)source);
 }
 
 const char *sluice_version(void) {

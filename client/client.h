@@ -15,4 +15,7 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
 /* The loop to run in a blocking call; NULL for a client that is attached to its caller's loop. */
 struct ev_loop *client_own_loop(const struct sluice_client *client);
 
+/* What stands in for a decision that failed. */
+enum sluice_on_failure client_policy(const struct sluice_client *client);
+
 #endif

@@ -68,6 +68,8 @@ void client_calls_return(struct client_calls *calls, struct client_call **call_p
     call->frame = NULL;
     call->message = NULL;
     call->server = NULL;
+    call->frame_bytes = 0;
+    call->n_retries = 0;
     call->state = CLIENT_CALL_FREE;
     list_remove(&call->node);
     list_push_front(&calls->free, &call->node);

@@ -20,6 +20,7 @@ enum client_call_state {
     CLIENT_CALL_FREE,
     CLIENT_CALL_WAITING, /* for a connection; holds its frame */
     CLIENT_CALL_SENT,    /* to `server`; its answer is awaited */
+    CLIENT_CALL_PAUSED,  /* `server` took no tokens; holds its status and message until it is sent elsewhere */
     CLIENT_CALL_REFUSED, /* was never sent; holds its status and message until the loop's next turn */
 };
 
@@ -31,16 +32,19 @@ struct client_call {
     uint64_t id;
     struct list node; /* in a list of its state's owner, or among the free */
     struct sluice_client *client;
-    struct client_server *server; /* SENT: where to */
-    ev_timer timer;
+    struct client_server *server; /* SENT: where to; PAUSED: who had it */
+    uint64_t place;               /* SENT: of its first byte, see client_conn_has_sent */
+    uint32_t n_retries;           /* so far */
+    ev_timer timer;               /* the end of its patience; REFUSED: the next turn */
+    ev_timer pause;               /* PAUSED: until it is sent elsewhere */
     enum wire_call kind;
     size_t n_decisions; /* that `done` expects; 0 for a ping */
     sluice_done_fn done;
     void *arg;
-    uint8_t *frame; /* WAITING; owned */
+    uint8_t *frame; /* WAITING, PAUSED; SENT: if it may be sent again; owned */
     size_t frame_bytes;
-    enum sluice_status status; /* REFUSED: why */
-    char *message;             /* REFUSED; owned */
+    enum sluice_status status; /* REFUSED, PAUSED: why */
+    char *message;             /* REFUSED, PAUSED; owned */
 };
 
 struct client_calls {
@@ -54,10 +58,10 @@ void client_calls_init(struct client_calls *calls);
 /* Frees all; none may be borrowed or have an active timer. */
 void client_calls_deinit(struct client_calls *calls);
 
-/* A call with a new id, never 0, in no list and without a frame or message; the rest, `state` first of all, is
- * for the borrower to set. NULL when CLIENT_CALLS_MAX are borrowed or memory is short. */
+/* A call with a new id, never 0, in no list, without a frame, message or retries; the rest, `state` first of
+ * all, is for the borrower to set. NULL when CLIENT_CALLS_MAX are borrowed or memory is short. */
 struct client_call *client_calls_borrow(struct client_calls *calls);
-/* Takes the call back, frees what it owns, and nulls the pointer. It may be in a list; its timer is stopped. */
+/* Takes the call back, frees what it owns, and nulls the pointer. It may be in a list; its timers are stopped. */
 void client_calls_return(struct client_calls *calls, struct client_call **call);
 
 /* The borrowed call with this id; NULL when there is none (any more). */

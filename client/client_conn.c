@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/backoff.h"
 #include "server/base/list.h"
 
 enum { CONN_MAGIC = 0x434c434e, READ_BYTES = 32 * 1024 };
@@ -27,21 +27,10 @@ static struct client_conn *checked(struct client_conn *conn) {
 
 /* ---- states ---- */
 
-/* Uniform between 0 and a bound that doubles with each failure: callers that lost a frontend together do not
- * come back together. */
+/* Callers that lost a frontend together do not come back together. */
 static double draw_pause_s(uint32_t n_failures) {
-    uint32_t bound_ms = CLIENT_CONN_BACKOFF_MIN_MS;
-    for (uint32_t i = 0; i < n_failures && bound_ms < CLIENT_CONN_BACKOFF_MAX_MS; i++) {
-        bound_ms *= 2;
-    }
-    if (bound_ms > CLIENT_CONN_BACKOFF_MAX_MS) {
-        bound_ms = CLIENT_CONN_BACKOFF_MAX_MS;
-    }
-    uint32_t draw;
-    if (getrandom(&draw, sizeof draw, GRND_NONBLOCK) != (ssize_t)sizeof draw) {
-        draw = UINT32_MAX / 2;
-    }
-    return bound_ms / 1e3 * (draw / (UINT32_MAX + 1.));
+    return backoff_draw_s(backoff_bound_ms(CLIENT_CONN_BACKOFF_MIN_MS, CLIENT_CONN_BACKOFF_MAX_MS, n_failures) /
+                          1e3);
 }
 
 static void set_timer(struct client_conn *conn, double after_s) {
@@ -88,6 +77,7 @@ static void enter(struct client_conn *conn, enum client_conn_state state) {
     case CLIENT_CONN_UP:
         conn->fault = CLIENT_CONN_NO_FAULT;
         conn->reason[0] = '\0';
+        conn->n_queued_bytes = conn->n_sent_bytes = 0;
         ev_timer_stop(conn->loop, &conn->timer);
         ev_io_stop(conn->loop, &conn->writer);
         watch(conn, &conn->reader, EV_READ);
@@ -208,6 +198,7 @@ static void flush(struct client_conn *conn) {
     ssize_t n = send(conn->fd, buf_front(&conn->out), buf_len(&conn->out), MSG_NOSIGNAL);
     if (n >= 0) {
         buf_consume(&conn->out, (size_t)n);
+        conn->n_sent_bytes += (uint64_t)n;
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
         shutdown(conn->fd, SHUT_RDWR);
         buf_deinit(&conn->out);
@@ -329,7 +320,15 @@ void client_conn_start(struct client_conn *conn) {
 }
 
 bool client_conn_send(struct client_conn *conn, const void *bytes, size_t n) {
-    return conn->state == CLIENT_CONN_UP && buf_append(&conn->out, bytes, n);
+    if (conn->state != CLIENT_CONN_UP || !buf_append(&conn->out, bytes, n)) {
+        return false;
+    }
+    conn->n_queued_bytes += n;
+    return true;
+}
+
+bool client_conn_has_sent(const struct client_conn *conn, uint64_t place) {
+    return place < conn->n_sent_bytes;
 }
 
 bool client_conn_is_hopeful(const struct client_conn *conn) {

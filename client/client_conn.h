@@ -65,6 +65,7 @@ struct client_conn {
     uint32_t n_failures;            /* in a row */
     int fd;                         /* -1 when there is none */
     struct buf in, out;
+    uint64_t n_queued_bytes, n_sent_bytes; /* by this connection, or by the last one while there is none */
     ev_io reader, writer;
     ev_prepare flusher;
     ev_timer timer; /* BACKOFF: until the attempt; CONNECTING: until the address is given up */
@@ -81,9 +82,14 @@ void client_conn_deinit(struct client_conn *conn);
 /* Begins to connect on the loop's next turn, unless it has begun before. */
 void client_conn_start(struct client_conn *conn);
 
-/* Queues bytes while UP. False when memory is short (nothing was queued). */
+/* Queues bytes while UP; the first of them gets the place n_queued_bytes. False when memory is short (nothing
+ * was queued). */
 bool client_conn_send(struct client_conn *conn, const void *bytes, size_t n)
     __attribute__((warn_unused_result));
+
+/* Did the byte at this place reach the socket? What did not, the frontend cannot have read. Also after the
+ * connection has ended, until there is a new one. */
+bool client_conn_has_sent(const struct client_conn *conn, uint64_t place);
 
 /* Is it worth waiting for: connecting, or about to after an end that was not a failure to connect? */
 bool client_conn_is_hopeful(const struct client_conn *conn);

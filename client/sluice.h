@@ -25,7 +25,13 @@ struct ev_loop;
 struct sluice_client;
 
 #define SLUICE_DEFAULT_SERVER "127.0.0.1:7380"
-enum { SLUICE_DEFAULT_TIMEOUT_MS = 1000, SLUICE_MESSAGE_BYTES = 256, SLUICE_BATCH_MAX = 256 };
+enum {
+    SLUICE_DEFAULT_TIMEOUT_MS = 1000,
+    SLUICE_DEFAULT_RETRIES = 2,
+    SLUICE_NO_RETRIES = -1,
+    SLUICE_MESSAGE_BYTES = 256,
+    SLUICE_BATCH_MAX = 256,
+};
 
 /* Results; the numbers are gRPC's. A deny is SLUICE_OK with allowed == false. */
 enum sluice_status {
@@ -47,12 +53,27 @@ enum sluice_source {
     SLUICE_SOURCE_DENIED_CACHE,
     SLUICE_SOURCE_LOCAL,
     SLUICE_SOURCE_EMBEDDED,
+    SLUICE_SOURCE_CALLER = 64, /* nobody decided: the client's own on_failure. Never said by a frontend */
 };
 
+/* What a check or peek without a decision becomes: when no frontend can be reached or answers in time, the
+ * connection is lost, the store behind the frontend cannot decide, or memory is short; that is UNAVAILABLE,
+ * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, and INTERNAL unless a frontend answered so. Other failures, and those
+ * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first. */
+enum sluice_on_failure {
+    SLUICE_ON_FAILURE_REPORT, /* its status */
+    SLUICE_ON_FAILURE_ALLOW,  /* SLUICE_OK and allowed ... */
+    SLUICE_ON_FAILURE_DENY,   /* ... or denied; source SLUICE_SOURCE_CALLER, message says why, all else is 0 */
+};
+
+/* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent
+ * again, whatever max_retries is. */
 struct sluice_options {
     const char *const *servers; /* "HOST:PORT" or "[V6]:PORT"; NULL: SLUICE_DEFAULT_SERVER. Checks go round */
     size_t n_servers;           /* robin over those that are connected. Copied. */
     uint32_t timeout_ms;        /* for each call, 1 ... 60000; 0: SLUICE_DEFAULT_TIMEOUT_MS */
+    int32_t max_retries;        /* of one call, inside its timeout, at most 10; 0: SLUICE_DEFAULT_RETRIES */
+    enum sluice_on_failure on_failure;
 };
 
 /* One check. All pointers are borrowed for the duration of the call that takes it. */
@@ -80,7 +101,7 @@ struct sluice_decision {
     uint64_t retry_after_us;            /* deny: when to try again */
     uint64_t reset_after_us;            /* when the bucket is full again */
     uint64_t wait_us;                   /* leaky bucket, allow: wait so long before proceeding */
-    char message[SLUICE_MESSAGE_BYTES]; /* why, when status is not SLUICE_OK; else "" */
+    char message[SLUICE_MESSAGE_BYTES]; /* why, when status is not SLUICE_OK or source is the caller; else "" */
 };
 
 /* Makes a client for blocking use; without options (NULL) it has the defaults. Resolves names (blocking),
@@ -103,7 +124,8 @@ SLUICE_API enum sluice_status sluice_check(struct sluice_client *client, const s
 SLUICE_API enum sluice_status sluice_peek(struct sluice_client *client, const struct sluice_check *check,
                                           struct sluice_decision *decision);
 /* Independent checks in one round trip, 1 ... SLUICE_BATCH_MAX; decisions[i] answers checks[i], each with its
- * own status. Returns SLUICE_OK when the frontend answered, else the status that all of them got. */
+ * own status. Returns SLUICE_OK when the frontend answered, else the status that all of them got, which
+ * on_failure may have turned into SLUICE_OK. */
 SLUICE_API enum sluice_status sluice_check_batch(struct sluice_client *client,
                                                  const struct sluice_check *checks, size_t n_checks,
                                                  struct sluice_decision *decisions);

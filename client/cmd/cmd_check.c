@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cmd/commands.h"
 #include "client/cmd/report.h"
@@ -17,10 +18,12 @@ enum { COUNT_MAX = 1000000000 };
 struct check_options {
     struct options_list servers;
     int64_t timeout_us, cost, count;
+    const char *on_failure;
     bool is_peek, is_json;
 };
 
-static const struct check_options defaults = {.timeout_us = TARGET_TIMEOUT_DEFAULT_US, .cost = 1, .count = 1};
+static const struct check_options defaults = {
+    .timeout_us = TARGET_TIMEOUT_DEFAULT_US, .cost = 1, .count = 1, .on_failure = "report"};
 
 #define OPTION(member) offsetof(struct check_options, member)
 static const struct option_spec options_table[] = {
@@ -31,11 +34,13 @@ static const struct option_spec options_table[] = {
     {"server", "HOST:PORT", OPTION_LIST, OPTION(servers), 0, 0, TARGET_SERVER_HELP},
     {"timeout", "DURATION", OPTION_DURATION_US, OPTION(timeout_us), 1000, TARGET_TIMEOUT_MAX_US,
      "for each check, such as 250ms"},
+    {"on-failure", "POLICY", OPTION_TEXT, OPTION(on_failure), 0, 0, "without an answer: report, allow or deny"},
     {"json", NULL, OPTION_FLAG, OPTION(is_json), 0, 0, "print one JSON object"},
 };
 
 struct check_counts {
     int64_t n_allowed, n_denied, n_failed;
+    int64_t n_by_policy; /* of those allowed and denied */
 };
 
 /* A wait that no clock will see the end of: the cost is above the burst. */
@@ -45,6 +50,10 @@ static bool is_never(uint64_t us) {
 
 static void print_decision(const struct sluice_decision *decision) {
     printf("%s", decision->allowed ? "ALLOW" : "DENY");
+    if (decision->source == SLUICE_SOURCE_CALLER) {
+        printf("  source caller: %s\n", decision->message);
+        return;
+    }
     if (!decision->matched) {
         printf("  no quota matches\n");
         return;
@@ -63,13 +72,15 @@ static void print_decision(const struct sluice_decision *decision) {
 
 static bool print_decision_json(const struct sluice_decision *decision) {
     return report_print_json(
-        stdout, json_pack("{s:s, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "decision",
-                          decision->allowed ? "allow" : "deny", "matched", decision->matched, "source",
-                          sluice_source_text(decision->source), "limit_name",
-                          report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit,
-                          "remaining", (json_int_t)decision->remaining, "retry_after_us",
-                          (json_int_t)decision->retry_after_us, "reset_after_us",
-                          (json_int_t)decision->reset_after_us, "wait_us", (json_int_t)decision->wait_us));
+        stdout,
+        json_pack("{s:s, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
+                  decision->allowed ? "allow" : "deny", "matched", decision->matched, "source",
+                  sluice_source_text(decision->source), "limit_name",
+                  report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit,
+                  "remaining", (json_int_t)decision->remaining, "retry_after_us",
+                  (json_int_t)decision->retry_after_us, "reset_after_us", (json_int_t)decision->reset_after_us,
+                  "wait_us", (json_int_t)decision->wait_us, "message",
+                  decision->message[0] != '\0' ? report_make_json_text(decision->message) : NULL));
 }
 
 static void print_failure(const struct sluice_decision *decision) {
@@ -79,13 +90,17 @@ static void print_failure(const struct sluice_decision *decision) {
 
 static bool print_sum(const struct check_options *options, const struct check_counts *sum, int64_t took_us) {
     if (options->is_json) {
-        return report_print_json(stdout,
-                                 json_pack("{s:I, s:I, s:I, s:I}", "allowed", (json_int_t)sum->n_allowed,
-                                           "denied", (json_int_t)sum->n_denied, "errors",
-                                           (json_int_t)sum->n_failed, "took_us", (json_int_t)took_us));
+        return report_print_json(
+            stdout, json_pack("{s:I, s:I, s:I, s:I, s:I}", "allowed", (json_int_t)sum->n_allowed, "denied",
+                              (json_int_t)sum->n_denied, "errors", (json_int_t)sum->n_failed, "by_policy",
+                              (json_int_t)sum->n_by_policy, "took_us", (json_int_t)took_us));
     }
-    printf("allowed %" PRId64 "  denied %" PRId64 "  errors %" PRId64 "  took %s\n", sum->n_allowed,
-           sum->n_denied, sum->n_failed, show_duration((uint64_t)took_us).text);
+    printf("allowed %" PRId64 "  denied %" PRId64 "  errors %" PRId64, sum->n_allowed, sum->n_denied,
+           sum->n_failed);
+    if (sum->n_by_policy > 0) {
+        printf("  by --on-failure %" PRId64, sum->n_by_policy);
+    }
+    printf("  took %s\n", show_duration((uint64_t)took_us).text);
     return true;
 }
 
@@ -119,13 +134,14 @@ static int check_one(struct sluice_client *client, const struct check_options *o
 /* Of the failures only the first is told; they tend to be alike. */
 static int check_many(struct sluice_client *client, const struct check_options *options,
                       const struct sluice_check *check) {
-    struct check_counts sum = {0, 0, 0};
+    struct check_counts sum = {.n_allowed = 0};
     struct sluice_decision decision;
     int64_t began_at_us = clock_mono_us();
     for (int64_t i = 0; i < options->count; i++) {
         ask(client, options->is_peek, check, &decision);
         if (decision.status == SLUICE_OK) {
             *(decision.allowed ? &sum.n_allowed : &sum.n_denied) += 1;
+            sum.n_by_policy += decision.source == SLUICE_SOURCE_CALLER;
         } else if (sum.n_failed++ == 0) {
             print_failure(&decision);
         }
@@ -137,13 +153,29 @@ static int check_many(struct sluice_client *client, const struct check_options *
     return sum.n_failed > 0 ? EXIT_ERROR : sum.n_denied > 0 ? EXIT_DENIED : EXIT_ALLOWED;
 }
 
+static bool read_policy(const char *text, enum sluice_on_failure *policy, struct status *status) {
+    static const char *const names[] = {[SLUICE_ON_FAILURE_REPORT] = "report",
+                                        [SLUICE_ON_FAILURE_ALLOW] = "allow",
+                                        [SLUICE_ON_FAILURE_DENY] = "deny"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *policy = (enum sluice_on_failure)i;
+            return true;
+        }
+    }
+    return status_fail(status, "--on-failure: \"%s\" is none of report, allow, deny", text);
+}
+
 static int run(const void *options_read, char *const *arguments) {
     const struct check_options *options = options_read;
     struct status status = {""};
     struct target target;
     struct sluice_client *client = NULL;
+    enum sluice_on_failure policy = SLUICE_ON_FAILURE_REPORT;
     int code = EXIT_ERROR;
-    if (target_init(&target, &options->servers, getenv("SLUICE_SERVER"), options->timeout_us, &status)) {
+    if (read_policy(options->on_failure, &policy, &status) &&
+        target_init(&target, &options->servers, getenv("SLUICE_SERVER"), options->timeout_us, &status)) {
+        target.options.on_failure = policy;
         client = sluice_open(&target.options, status.text, sizeof status.text);
         target_deinit(&target);
     }
@@ -170,7 +202,9 @@ const struct command cmd_check = {
     .options_bytes = sizeof defaults,
     .notes = "Exit code: 0 allowed, 1 denied, 2 error; with --count 0 when all were allowed, 1 when any was "
              "denied,\n"
-             "2 when any failed. Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n\n"
+             "2 when any failed. With --on-failure allow or deny a check that no frontend decided counts as "
+             "that; its\n"
+             "source is \"caller\". Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n\n"
              "  sluice check demo hello alice\n"
              "  sluice check demo hello alice --count 20 --json\n",
     .run = run,

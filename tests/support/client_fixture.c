@@ -64,8 +64,12 @@ void ask_assert_done(const struct ask *ask, enum sluice_status status, const cha
 void client_fixture_attach_to(struct client_fixture *fixture, const char *const *servers, size_t n_servers,
                               uint32_t timeout_ms) {
     struct sluice_options options = {.servers = servers, .n_servers = n_servers, .timeout_ms = timeout_ms};
+    client_fixture_attach_with(fixture, &options);
+}
+
+void client_fixture_attach_with(struct client_fixture *fixture, const struct sluice_options *options) {
     char message[SLUICE_MESSAGE_BYTES] = "";
-    fixture->client = sluice_attach(fixture->loop, &options, message, sizeof message);
+    fixture->client = sluice_attach(fixture->loop, options, message, sizeof message);
     assert_string_equal(message, "");
     assert_non_null(fixture->client);
 }

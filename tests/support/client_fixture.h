@@ -47,6 +47,7 @@ int client_fixture_tear_down(void **state);
 void client_fixture_attach_to(struct client_fixture *fixture, const char *const *servers, size_t n_servers,
                               uint32_t timeout_ms);
 void client_fixture_attach(struct client_fixture *fixture, uint32_t timeout_ms);
+void client_fixture_attach_with(struct client_fixture *fixture, const struct sluice_options *options);
 
 /* A check of demo/hello; a sluice_done_fn for those that the test makes itself. */
 void ask_about(struct ask *ask, const char *key);

@@ -57,6 +57,12 @@ void fake_peer_close(struct fake_peer *peer) {
     }
 }
 
+void fake_peer_reset(struct fake_peer *peer) {
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    must(setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0, "SO_LINGER");
+    fake_peer_close(peer);
+}
+
 void fake_peer_send(struct fake_peer *peer, const void *bytes, size_t n) {
     must(buf_append(&peer->out, bytes, n), "out of memory");
     ev_io_start(peer->fake->loop, &peer->writable);

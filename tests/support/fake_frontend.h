@@ -34,6 +34,8 @@ void fake_peer_answer(struct fake_peer *peer, const struct wire_response *respon
 void fake_peer_allow(struct fake_peer *peer, const struct wire_request *request, uint64_t remaining);
 /* Closes at once; the peer must not be used afterwards. */
 void fake_peer_close(struct fake_peer *peer);
+/* The same as a machine that has forgotten the connection: what the other side sends now is not taken. */
+void fake_peer_reset(struct fake_peer *peer);
 
 /* A port on 127.0.0.1 that refuses connections for as long as `*fd` is open. */
 uint16_t fake_refusing_port(int *fd);

@@ -151,6 +151,36 @@ static void test_no_server_is_an_error_that_names_it(void **state) {
     assert_int_equal(run.exit_code, EXIT_TROUBLE);
 }
 
+#define CHECK_NOWHERE(world, run, ...)                                                                         \
+    HARNESS_RUN_OURS((world)->harness, run, LIMIT_S, "sluice", "check", "demo", "hello", "alice", "--server",  \
+                     nowhere, __VA_ARGS__)
+
+static void test_without_a_server_the_callers_policy_decides(void **state) {
+    struct world *world = *state;
+    struct run run;
+    CHECK_NOWHERE(world, &run, "--on-failure", "allow");
+    assert_string_equal(run.out, "ALLOW  source caller: cannot connect to 127.0.0.1:1: Connection refused\n");
+    assert_string_equal(run.err, "");
+    assert_int_equal(run.exit_code, EXIT_ALLOWED);
+
+    CHECK_NOWHERE(world, &run, "--on-failure", "deny", "--json");
+    json_t *object = json_loads(run.out, 0, NULL);
+    assert_non_null(object);
+    assert_string_equal(json_string_value(json_object_get(object, "decision")), "deny");
+    assert_string_equal(json_string_value(json_object_get(object, "source")), "caller");
+    assert_contains(json_string_value(json_object_get(object, "message")), "Connection refused");
+    json_decref(object);
+    assert_int_equal(run.exit_code, EXIT_DENIED);
+
+    CHECK_NOWHERE(world, &run, "--on-failure", "allow", "--count", "3");
+    assert_contains(run.out, "allowed 3  denied 0  errors 0  by --on-failure 3");
+    assert_int_equal(run.exit_code, EXIT_ALLOWED);
+
+    CHECK(world, &run, "", "five", "bob", "--on-failure", "allow");
+    assert_contains(run.err, "tenant");
+    assert_int_equal(run.exit_code, EXIT_TROUBLE);
+}
+
 static void test_second_server_answers_when_the_first_is_gone(void **state) {
     struct world *world = *state;
     struct run run;
@@ -175,6 +205,7 @@ static void test_bad_command_lines_are_explained(void **state) {
         {"check", "t", "r", "k", "--cots=1"},
         {"check", "t", "r", "k", "--timeout=10x"},
         {"check", "t", "r", "k", "--server=nonsense"},
+        {"check", "t", "r", "k", "--on-failure=maybe"},
         {"chekc"},
         {"replay"},
         {"simulate"},
@@ -308,6 +339,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_resource_is_allowed_and_says_so),
         cmocka_unit_test(test_json_says_the_same),
         cmocka_unit_test(test_no_server_is_an_error_that_names_it),
+        cmocka_unit_test(test_without_a_server_the_callers_policy_decides),
         cmocka_unit_test(test_second_server_answers_when_the_first_is_gone),
         cmocka_unit_test(test_bad_field_is_named),
         cmocka_unit_test(test_bad_command_lines_are_explained),

@@ -325,6 +325,9 @@ static void test_bad_options_are_refused_with_a_reason(void **state) {
                         "servers: 65 given");
     assert_not_attached(fixture, &(struct sluice_options){.timeout_ms = 60001},
                         "timeout_ms: 60001, at most 60000");
+    assert_not_attached(fixture, &(struct sluice_options){.max_retries = 11},
+                        "max_retries: 11, -1 to 10 are possible");
+    assert_not_attached(fixture, &(struct sluice_options){.max_retries = -2}, "max_retries: -2");
 }
 
 static void test_blocking_call_on_an_attached_client_is_refused(void **state) {
@@ -341,6 +344,7 @@ static void test_words_are_never_null(void **state) {
     (void)state;
     assert_string_equal(sluice_status_text(SLUICE_UNAVAILABLE), "UNAVAILABLE");
     assert_string_equal(sluice_source_text(SLUICE_SOURCE_DENIED_CACHE), "denied_cache");
+    assert_string_equal(sluice_source_text(SLUICE_SOURCE_CALLER), "caller");
     assert_non_null(sluice_status_text((enum sluice_status)99));
     assert_non_null(sluice_source_text((enum sluice_source)99));
     assert_true(strlen(sluice_version()) > 0);

@@ -59,17 +59,21 @@ static void test_foreign_ids_are_not_found(void **state) {
     client_calls_deinit(&calls);
 }
 
-static void test_return_frees_frame_and_message(void **state) {
+static void test_return_frees_frame_and_message_and_forgets_retries(void **state) {
     struct client_calls calls;
     (void)state;
     client_calls_init(&calls);
     struct client_call *call = borrow(&calls);
     call->frame = malloc(8);
+    call->frame_bytes = 8;
+    call->n_retries = 2;
     call->message = malloc(8);
     client_calls_return(&calls, &call);
     call = borrow(&calls);
     assert_null(call->frame);
     assert_null(call->message);
+    assert_int_equal(call->frame_bytes, 0);
+    assert_int_equal(call->n_retries, 0);
     client_calls_deinit(&calls);
 }
 
@@ -92,7 +96,7 @@ int main(void) {
         cmocka_unit_test(test_borrowed_call_is_found_by_its_id),
         cmocka_unit_test(test_returned_call_is_not_found_again),
         cmocka_unit_test(test_foreign_ids_are_not_found),
-        cmocka_unit_test(test_return_frees_frame_and_message),
+        cmocka_unit_test(test_return_frees_frame_and_message_and_forgets_retries),
         cmocka_unit_test(test_table_has_a_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

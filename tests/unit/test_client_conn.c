@@ -220,6 +220,10 @@ static void test_output_larger_than_the_socket_takes_is_sent_in_order(void **sta
     }
     turn_until(world->loop, world->n_requests > 0);
     assert_true(buf_len(&world->conn.out) > 0);
+    assert_int_equal(world->conn.n_queued_bytes, N_REQUESTS * n);
+    assert_int_equal(world->conn.n_sent_bytes, N_REQUESTS * n - buf_len(&world->conn.out));
+    assert_true(client_conn_has_sent(&world->conn, world->conn.n_sent_bytes - 1));
+    assert_false(client_conn_has_sent(&world->conn, world->conn.n_sent_bytes));
     turn_until(world->loop, world->n_frames == N_REQUESTS);
     assert_int_equal(world->n_requests, N_REQUESTS);
     assert_int_equal(buf_len(&world->conn.out), 0);
@@ -236,6 +240,9 @@ static void test_failed_send_loses_no_answer_that_had_arrived(void **state) {
     assert_int_equal(shutdown(world->conn.fd, SHUT_WR), 0);
     send_ping(world); /* would raise SIGPIPE */
     turn_until(world->loop, buf_len(&world->conn.out) == 0);
+    assert_true(client_conn_has_sent(&world->conn, 0));
+    assert_true(world->conn.n_sent_bytes < world->conn.n_queued_bytes);
+    assert_false(client_conn_has_sent(&world->conn, world->conn.n_sent_bytes));
     ev_io_start(world->loop, &world->conn.reader);
     turn_until(world->loop, world->conn.state == CLIENT_CONN_BACKOFF);
     assert_string_equal(world->events, "OFC");
