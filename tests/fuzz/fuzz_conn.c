@@ -26,8 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     static const struct limiter_options limiter_options = {.store_timeout_us = 8000};
     static const struct service_options service_options = {.request_timeout_us = 20000, .version = "fuzz"};
-    static const struct conn_options conn_options = {
-        .max_connections = 4, .max_fd = 1000, .max_inflight = 300, .max_output_bytes = 1 << 16, .frame_timeout_us = 1000000};
+    static const struct conn_options conn_options = {.max_connections = 4,
+                                                     .max_fd = 1000,
+                                                     .max_inflight = 300,
+                                                     .max_output_bytes = 1 << 16,
+                                                     .frame_timeout_us = 1000000};
     (void)argc;
     (void)argv;
     struct status status;

@@ -214,8 +214,11 @@ struct frontend {
 static bool frontend_create(struct frontend *frontend) {
     struct limiter_options limiter_options = {.store_timeout_us = 8000};
     struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
-    struct conn_options conn_options = {
-        .max_connections = 4, .max_fd = 1000, .max_inflight = 1000, .max_output_bytes = 1 << 20, .frame_timeout_us = 1000000};
+    struct conn_options conn_options = {.max_connections = 4,
+                                        .max_fd = 1000,
+                                        .max_inflight = 1000,
+                                        .max_output_bytes = 1 << 20,
+                                        .frame_timeout_us = 1000000};
     struct status status = {""};
     frontend->quotas = registry_load_demo(&status);
     frontend->store = embedded_store_create(1024, 1, &frontend->store_metrics, &status);
