@@ -119,9 +119,10 @@ static void conclude_item(struct service *service, struct request_item *item) {
         metric_inc(&service->metrics->deadline_exceeded);
         return;
     }
-    item->status = call->outcome == STORE_NO_MEMORY ? WIRE_RESOURCE_EXHAUSTED : WIRE_UNAVAILABLE;
+    bool is_exhausted = call->outcome == STORE_NO_MEMORY || call->outcome == STORE_OVERLOADED;
+    item->status = is_exhausted ? WIRE_RESOURCE_EXHAUSTED : WIRE_UNAVAILABLE;
     snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->outcome));
-    metric_inc(&service->metrics->unavailable);
+    metric_inc(is_exhausted ? &service->metrics->exhausted : &service->metrics->unavailable);
 }
 
 static void fill_item(struct wire_item *out, const struct request_item *item) {

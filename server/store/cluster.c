@@ -78,6 +78,7 @@ void cluster_abandon(struct cluster_call *call) {
 static enum store_outcome queue_call(struct cluster_call *call, const struct buf *head, uint32_t n_replies) {
     call->command.head = (struct bytes){.data = buf_front(head), .len = buf_len(head)};
     call->command.n_replies = n_replies;
+    enum store_outcome outcome = STORE_DOWN;
     switch (redis_conn_submit(call->node->conn, &call->command)) {
     case REDIS_SUBMIT_QUEUED:
         return STORE_OK;
@@ -87,10 +88,11 @@ static enum store_outcome queue_call(struct cluster_call *call, const struct buf
     case REDIS_SUBMIT_FULL:
         metric_inc(&call->cluster->metrics->over_inflight);
         leave_node(call, BREAKER_NO_SIGN);
+        outcome = STORE_OVERLOADED;
         break;
     }
     topology_refresh_soon(call->cluster->topology); /* a node that is lost or hangs may have been replaced */
-    return STORE_DOWN;
+    return outcome;
 }
 
 static enum store_outcome send_call(struct cluster_call *call, struct topology_node *node,

@@ -20,6 +20,7 @@
     X(OK, "ok", "decided")                                                                                     \
     X(TIMEOUT, "timeout", "store: no answer inside the store deadline")                                        \
     X(DOWN, "down", "store: the shard of this key cannot be reached")                                          \
+    X(OVERLOADED, "overloaded", "store: too many checks are under way at the shard of this key")               \
     X(LOST, "lost", "store: connection lost with the check in flight; it may have been counted")               \
     X(REFUSED, "refused", "store: the shard refused the check")                                                \
     X(REDIRECTED, "redirected", "store: too many redirections")                                                \

@@ -241,14 +241,14 @@ static void test_a_call_may_ask_again_from_its_end(void **state) {
     teardown(&bench);
 }
 
-static void test_above_the_cap_calls_are_down_and_counted(void **state) {
+static void test_above_the_cap_calls_are_refused_and_counted(void **state) {
     (void)state;
     struct bench bench;
     setup_ready(&bench);
     for (int i = 0; i < 3; i++) {
         submit(&bench, i, SLOT_OF_A);
     }
-    assert_int_equal(submit_for(&bench, 3, SLOT_OF_A, 1000000), STORE_DOWN);
+    assert_int_equal(submit_for(&bench, 3, SLOT_OF_A, 1000000), STORE_OVERLOADED);
     assert_int_equal(metric_get(&bench.metrics.over_inflight), 1);
     submit(&bench, 4, SLOT_OF_B);
     for (int i = 0; i < 5; i++) {
@@ -790,7 +790,7 @@ static void test_redirects_and_a_full_node_are_no_failures(void **state) {
         submit(&bench, i, SLOT_OF_A);
     }
     for (int i = 0; i < 8; i++) {
-        assert_int_equal(submit_for(&bench, 3, SLOT_OF_A, 1000000), STORE_DOWN);
+        assert_int_equal(submit_for(&bench, 3, SLOT_OF_A, 1000000), STORE_OVERLOADED);
     }
     assert_int_equal(metric_get(&bench.metrics.over_inflight), 8);
     assert_int_equal(metric_get(&bench.metrics.breakers_open), 0);
@@ -809,7 +809,7 @@ int main(void) {
         cmocka_unit_test(test_the_password_alone_is_the_default_users),
         cmocka_unit_test(test_a_wrong_password_is_tried_again),
         cmocka_unit_test(test_a_call_may_ask_again_from_its_end),
-        cmocka_unit_test(test_above_the_cap_calls_are_down_and_counted),
+        cmocka_unit_test(test_above_the_cap_calls_are_refused_and_counted),
         cmocka_unit_test(test_moved_is_followed_and_remembered),
         cmocka_unit_test(test_moved_to_an_unknown_node_connects_and_waits),
         cmocka_unit_test(test_moved_without_a_host_means_the_same_host),

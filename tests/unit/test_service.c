@@ -273,7 +273,11 @@ static void test_store_failures_have_their_status(void **state) {
     bench->store.outcome = STORE_NO_MEMORY;
     ask_one(bench, 3, WIRE_CALL_CHECK);
     assert_int_equal(receive(bench)->status, WIRE_RESOURCE_EXHAUSTED);
-    assert_int_equal(metric_get(&bench->metrics.unavailable), 3);
+    bench->store.outcome = STORE_OVERLOADED;
+    ask_one(bench, 4, WIRE_CALL_CHECK);
+    assert_int_equal(receive(bench)->status, WIRE_RESOURCE_EXHAUSTED);
+    assert_int_equal(metric_get(&bench->metrics.unavailable), 2);
+    assert_int_equal(metric_get(&bench->metrics.exhausted), 2);
     assert_int_equal(metric_get(&bench->metrics.deadline_exceeded), 1);
 }
 
