@@ -2,7 +2,6 @@
 #include "server/server.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server/base/clock.h"
@@ -91,9 +90,6 @@ void server_destroy(struct server **handle) {
     *handle = NULL;
     if (server == NULL) {
         return;
-    }
-    if (server->listen_fd >= 0) {
-        shutdown(server->listen_fd, SHUT_RD); /* from now on the kernel refuses clients */
     }
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_drain(server->workers[i]);

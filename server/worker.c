@@ -107,7 +107,7 @@ static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events)
     worker->is_draining = true;
     worker->drain_until = ev_now(loop) + (ev_tstamp)worker->config->drain_timeout_us / 1e6;
     worker->linger_until = ev_now(loop) + linger_s;
-    listener_stop(&worker->listener);
+    listener_drain(&worker->listener);
     conn_host_drain(&worker->host);
 }
 

@@ -11,7 +11,7 @@
 #include "server/base/ensure.h"
 #include "server/base/log.h"
 
-enum { CONN_MAGIC = 0x434f4e4e };
+enum { CONN_MAGIC = 0x434f4e4e, CONN_DRAIN_BYTES = 128 * 1024 };
 
 static const char *close_reason_text(enum conn_close_reason reason) {
     switch (reason) {
@@ -399,16 +399,15 @@ static void conn_drain(struct conn *conn) {
     if (conn->state != CONN_OPEN) {
         return;
     }
-    while (!conn->is_paused && list_is_empty(&conn->in_backlog) && buf_len(&conn->in) < FRAME_MAX_BYTES) {
-        enum read_outcome outcome = read_once(conn);
-        if (outcome == READ_FAILED || (outcome == READ_SOME && !parse_frames(conn))) {
-            return;
-        }
-        if (outcome != READ_SOME) {
-            conn->peer_has_finished = outcome == READ_END;
-            break;
-        }
+    /* What has arrived is read first, all of it within reason, and then answered in the usual turns. */
+    enum read_outcome outcome = READ_SOME;
+    while (outcome == READ_SOME && !conn->is_paused && buf_len(&conn->in) < CONN_DRAIN_BYTES) {
+        outcome = read_once(conn);
     }
+    if (outcome == READ_FAILED || !parse_frames(conn)) {
+        return;
+    }
+    conn->peer_has_finished = outcome == READ_END;
     stop_reading(conn);
     finish_if_idle(conn);
 }

@@ -87,16 +87,23 @@ static void pause_accepting(struct listener *listener, int error) {
     ev_timer_start(listener->host->loop, &listener->resume);
 }
 
+/* Takes the next client that waits; returns what accept did. */
+static int accept_one(struct listener *listener) {
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        set_client_options(fd);
+        conn_adopt(listener->host, fd);
+    }
+    return fd;
+}
+
 static void listener_on_acceptable(struct ev_loop *loop, ev_io *watcher, int events) {
     (void)loop;
     (void)events;
     struct listener *listener = list_entry(watcher, struct listener, acceptable);
     /* One at a time: whoever wakes first would else take all that wait, and the workers' loads differ. */
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        set_client_options(fd);
-        conn_adopt(listener->host, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    if (accept_one(listener) < 0 &&
+        (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
         pause_accepting(listener, errno);
     }
 }
@@ -112,6 +119,13 @@ void listener_start(struct listener *listener, struct conn_host *host, int fd) {
     ev_io_init(&listener->acceptable, listener_on_acceptable, fd, EV_READ);
     ev_timer_init(&listener->resume, listener_on_resume, 0., 0.);
     ev_io_start(host->loop, &listener->acceptable);
+}
+
+void listener_drain(struct listener *listener) {
+    for (int n = 0; n < LISTENER_BACKLOG && accept_one(listener) >= 0; n++) {
+    }
+    shutdown(listener->fd, SHUT_RD);
+    listener_stop(listener);
 }
 
 void listener_stop(struct listener *listener) {

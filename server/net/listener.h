@@ -32,5 +32,8 @@ struct listener {
 /* Starts accepting from `fd` for `host`; both are borrowed. */
 void listener_start(struct listener *listener, struct conn_host *host, int fd);
 void listener_stop(struct listener *listener);
+/* Takes those in who have connected already, since they may have asked already, has the kernel refuse others
+ * from then on (for every worker), and stops. */
+void listener_drain(struct listener *listener);
 
 #endif

@@ -330,6 +330,27 @@ static void test_drain_answers_what_has_arrived_and_lingers(void **state) {
     teardown(&bench);
 }
 
+static void test_drain_answers_more_than_one_turn_holds(void **state) {
+    (void)state;
+    enum { N_FRAMES = 5 * CONN_FRAMES_PER_TURN, BODY_BYTES = 90 };
+    struct bench bench;
+    setup(&bench, &usual);
+    static char body[BODY_BYTES + 1];
+    memset(body, 'x', BODY_BYTES);
+    static uint8_t bytes[N_FRAMES * (FRAME_HEADER_BYTES + BODY_BYTES)];
+    size_t n = 0;
+    for (int i = 0; i < N_FRAMES; i++) {
+        n += put_frame(bytes + n, body);
+    }
+    assert_true(n > CONN_READ_BYTES);
+    assert_int_equal(send(bench.peer, bytes, n, 0), n);
+    conn_host_drain(&bench.host);
+    turn(&bench, 10);
+    assert_int_equal(bench.n_frames, N_FRAMES);
+    assert_int_equal(bench.host.n_lingering, 1);
+    teardown(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_arrive_byte_by_byte),
@@ -344,6 +365,7 @@ int main(void) {
         cmocka_unit_test(test_connections_have_a_cap),
         cmocka_unit_test(test_half_closed_client_still_gets_its_answers),
         cmocka_unit_test(test_drain_answers_what_has_arrived_and_lingers),
+        cmocka_unit_test(test_drain_answers_more_than_one_turn_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

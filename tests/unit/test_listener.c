@@ -2,6 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,6 +63,35 @@ static void test_port_0_gives_a_free_port_and_clients_get_in(void **state) {
     close(fd);
 }
 
+static void test_drained_it_takes_those_who_wait_and_refuses_others(void **state) {
+    (void)state;
+    char actual[LISTENER_ADDRESS_BYTES];
+    struct status status;
+    struct option_address address = {.host = "127.0.0.1"};
+    int fd = listener_open(&address, actual, &status);
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct conn_metrics metrics = {0};
+    struct conn_options options = {
+        .max_connections = 10, .max_fd = 1000, .max_inflight = 1, .max_output_bytes = 1};
+    struct conn_host host;
+    struct listener listener;
+    conn_host_init(&host, loop, &options, &metrics, ignore_frame, ignore_closed, NULL);
+    listener_start(&listener, &host, fd);
+    int first = connect_to(actual), second = connect_to(actual);
+    listener_drain(&listener);
+    assert_int_equal(metric_get(&metrics.accepted), 2);
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    name.sin_port = htons((uint16_t)atoi(strrchr(actual, ':') + 1));
+    int late = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(late, (struct sockaddr *)&name, sizeof name), -1);
+    conn_host_deinit(&host);
+    ev_loop_destroy(loop);
+    close(first);
+    close(second);
+    close(late);
+    close(fd);
+}
+
 static void test_taken_port_is_an_error(void **state) {
     (void)state;
     char actual[LISTENER_ADDRESS_BYTES], again[LISTENER_ADDRESS_BYTES];
@@ -100,6 +130,7 @@ static void test_ipv6_is_written_in_brackets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_port_0_gives_a_free_port_and_clients_get_in),
+        cmocka_unit_test(test_drained_it_takes_those_who_wait_and_refuses_others),
         cmocka_unit_test(test_taken_port_is_an_error),
         cmocka_unit_test(test_unknown_host_is_an_error),
         cmocka_unit_test(test_ipv6_is_written_in_brackets),
