@@ -24,7 +24,7 @@
 enum { CLUSTER_MAX_HOPS = 5, CLUSTER_MAX_SCRIPTS = 8 };
 
 struct cluster_options {
-    const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down. A name blocks the loop while it is resolved */
+    const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down */
     const char *user;     /* NULL or "": the default user */
     const char *password; /* NULL: no AUTH. Neither is needed after cluster_create */
     int64_t connect_timeout_us;

@@ -32,6 +32,7 @@ struct topology {
     uint32_t magic;
     struct ev_loop *loop;
     struct redis_metrics *metrics;
+    struct resolver *resolver;
     struct redis_conn_options conn_options;
     struct breaker_options breaker_options;
     struct topology_node *nodes[SLOTMAP_MAX_NODES];
@@ -420,23 +421,20 @@ static bool prepare_refresh(struct topology *topology) {
     return true;
 }
 
-struct topology *topology_create(struct ev_loop *loop, const struct topology_options *options,
-                                 struct redis_metrics *metrics, struct status *status) {
-    struct topology *topology = calloc(1, sizeof *topology);
-    if (topology == NULL) {
-        status_fail(status, "out of memory");
-        return NULL;
-    }
+static void topology_init(struct topology *topology, struct ev_loop *loop,
+                          const struct topology_options *options, struct redis_metrics *metrics) {
     topology->magic = TOPOLOGY_MAGIC;
     topology->loop = loop;
     topology->metrics = metrics;
     topology->refresh_every_us = options->refresh_every_us;
     topology->breaker_options = options->breaker;
+    topology->resolver = resolver_create(loop, options->resolve != NULL ? options->resolve : node_addr_resolve);
     topology->conn_options = (struct redis_conn_options){
         .greeting = options->greeting,
         .n_greeting_replies = options->n_greeting_replies,
         .connect_timeout_us = options->connect_timeout_us,
         .max_inflight = options->max_inflight_per_node,
+        .resolver = topology->resolver,
         .metrics = metrics,
         .on_up = node_on_up,
         .on_down = node_on_down,
@@ -449,7 +447,17 @@ struct topology *topology_create(struct ev_loop *loop, const struct topology_opt
     ev_timer_init(&topology->sweep_timer, topology_on_sweep, sweep_every_s, sweep_every_s);
     topology->refresh_timer.data = topology->sweep_timer.data = topology;
     ev_timer_start(loop, &topology->sweep_timer);
-    if (!prepare_refresh(topology)) {
+}
+
+struct topology *topology_create(struct ev_loop *loop, const struct topology_options *options,
+                                 struct redis_metrics *metrics, struct status *status) {
+    struct topology *topology = calloc(1, sizeof *topology);
+    if (topology == NULL) {
+        status_fail(status, "out of memory");
+        return NULL;
+    }
+    topology_init(topology, loop, options, metrics);
+    if (topology->resolver == NULL || !prepare_refresh(topology)) {
         status_fail(status, "out of memory");
         topology_destroy(&topology);
     } else if (!add_seeds(topology, options->nodes, status)) {
@@ -466,6 +474,7 @@ void topology_destroy(struct topology **topology) {
         for (uint16_t i = 0; i < old->n_places; i++) {
             free_node(old, i);
         }
+        resolver_destroy(&old->resolver);
         buf_deinit(&old->refresh_bytes);
         old->magic = 0;
         free(old);

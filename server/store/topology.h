@@ -18,6 +18,7 @@
 #include "server/store/node_addr.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
+#include "server/store/resolver.h"
 
 struct topology;
 
@@ -42,6 +43,7 @@ struct topology_options {
     int64_t
         refresh_every_us; /* two refreshes are at least so far apart; one without a reply is given up then */
     struct breaker_options breaker;
+    resolver_resolve_fn resolve; /* of names; NULL: the system's */
 };
 
 /* Borrows `loop`, `metrics` and the greeting, which must outlive it. NULL with a reason in `status`: a bad list
