@@ -9,11 +9,13 @@
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
 #include "server/stats.h"
+#include "server/store/slot_board.h"
 #include "server/worker.h"
 
 struct server {
     const struct config *config;
     struct quota_set *quotas;
+    struct slot_board *slot_board;
     int listen_fd;
     char address[LISTENER_ADDRESS_BYTES];
     struct worker **workers;
@@ -33,12 +35,19 @@ static bool create_workers(struct server *server, const char *version, struct st
     size_t n = (size_t)server->config->workers;
     server->workers = calloc(n, sizeof *server->workers);
     server->worker_metrics = calloc(n, sizeof *server->worker_metrics);
-    if (server->workers == NULL || server->worker_metrics == NULL) {
+    server->slot_board = slot_board_create();
+    if (server->workers == NULL || server->worker_metrics == NULL || server->slot_board == NULL) {
         return status_fail(status, "out of memory");
     }
+    const struct worker_options options = {
+        .config = server->config,
+        .quotas = server->quotas,
+        .slot_board = server->slot_board,
+        .listen_fd = server->listen_fd,
+        .version = version,
+    };
     for (; server->n_workers < n; server->n_workers++) {
-        struct worker *worker =
-            worker_create(server->config, server->quotas, server->listen_fd, version, status);
+        struct worker *worker = worker_create(&options, status);
         if (worker == NULL) {
             return false;
         }
@@ -97,6 +106,7 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
+    slot_board_destroy(&server->slot_board);
     if (server->listen_fd >= 0) {
         close(server->listen_fd);
     }

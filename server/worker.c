@@ -26,6 +26,7 @@ static const double linger_s = 0.5;
 struct worker {
     const struct config *config;
     struct quota_set *quotas;
+    struct slot_board *slot_board;
     int listen_fd;
     pthread_t thread;
     bool has_thread;
@@ -67,6 +68,7 @@ static struct store *create_store(struct worker *worker, struct status *status) 
                     .failure_percent = (uint32_t)config->redis_breaker_failures,
                     .silence_us = config->redis_breaker_silence_us,
                     .probe_every_us = config->redis_breaker_probe_us},
+        .slot_board = worker->slot_board,
     };
     struct store *store = redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
     secret_destroy(&password);
@@ -160,23 +162,23 @@ static void start_watchers(struct worker *worker) {
     ev_timer_start(worker->loop, &worker->tick);
 }
 
-struct worker *worker_create(const struct config *config, struct quota_set *quotas, int listen_fd,
-                             const char *version, struct status *status) {
+struct worker *worker_create(const struct worker_options *options, struct status *status) {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
         status_fail(status, "out of memory");
         return NULL;
     }
-    worker->config = config;
-    worker->quotas = quota_set_hold(quotas);
-    worker->listen_fd = listen_fd;
+    worker->config = options->config;
+    worker->quotas = quota_set_hold(options->quotas);
+    worker->slot_board = options->slot_board;
+    worker->listen_fd = options->listen_fd;
     worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (worker->loop == NULL) {
         status_fail(status, "cannot make an event loop");
         worker_destroy(&worker);
         return NULL;
     }
-    if (!create_decision(worker, version, status)) {
+    if (!create_decision(worker, options->version, status)) {
         worker_destroy(&worker);
         return NULL;
     }

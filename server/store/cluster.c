@@ -366,6 +366,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
         .max_inflight_per_node = options->max_inflight_per_node,
         .refresh_every_us = options->refresh_every_us,
         .breaker = options->breaker,
+        .board = options->slot_board,
     };
     cluster->topology = topology_create(loop, &topology_options, metrics, status);
     if (cluster->topology == NULL) {

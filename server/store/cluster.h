@@ -19,6 +19,7 @@
 #include "server/store/redis_metrics.h"
 #include "server/store/redis_reply.h"
 #include "server/store/script.h"
+#include "server/store/slot_board.h"
 #include "server/store/store.h"
 
 enum { CLUSTER_MAX_HOPS = 5, CLUSTER_MAX_SCRIPTS = 8 };
@@ -33,6 +34,7 @@ struct cluster_options {
     const struct script *const *scripts; /* loaded on every connection; a call names one by its index */
     uint32_t n_scripts;                  /* 1 ... CLUSTER_MAX_SCRIPTS */
     struct breaker_options breaker;      /* of each node */
+    struct slot_board *slot_board;       /* see topology.h */
 };
 
 struct cluster;

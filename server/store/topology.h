@@ -1,10 +1,10 @@
 /* topology.h — the nodes of a Redis Cluster as far as they are known, and which of them owns which slot.
  *
  * Begins with a list of addresses (the seeds) and learns the rest by CLUSTER SLOTS, asked of a random connected
- * node: at the start, when told that the map may be out of date, and when a node is lost; at least
- * refresh_every_us apart, with jitter, and never two at once. A map with holes never replaces one without. A
- * Redis that is not in cluster mode owns every slot. Nothing need be up at the start. Every owner is connected
- * to at once; a node that owns nothing and is no longer named is dropped after 60 such times. One thread. */
+ * node: at the start, when told that the map may be out of date, and when a node is lost, as refresh.h says; or
+ * adopts what another worker has learnt. A map with holes never replaces one without. A Redis that is not in
+ * cluster mode owns every slot. Nothing need be up at the start. Every owner is connected to at once; a node that
+ * owns nothing and has not been named for 60 times refresh_every_us is dropped. One thread. */
 #ifndef SLUICE_STORE_TOPOLOGY_H
 #define SLUICE_STORE_TOPOLOGY_H
 
@@ -19,6 +19,7 @@
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
 #include "server/store/resolver.h"
+#include "server/store/slot_board.h"
 
 struct topology;
 
@@ -44,6 +45,7 @@ struct topology_options {
         refresh_every_us; /* two refreshes are at least so far apart; one without a reply is given up then */
     struct breaker_options breaker;
     resolver_resolve_fn resolve; /* of names; NULL: the system's */
+    struct slot_board *board;    /* borrowed; where workers share what they read. NULL: nobody else does */
 };
 
 /* Borrows `loop`, `metrics` and the greeting, which must outlive it. NULL with a reason in `status`: a bad list

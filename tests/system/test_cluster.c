@@ -107,6 +107,23 @@ static void test_keys_are_spread_over_all_masters(void **state) {
     }
 }
 
+/* Known by name, and by one of its nodes alone. */
+static void test_one_worker_reads_the_slot_map_for_all(void **state) {
+    struct world *world = *state;
+    struct frontend frontend;
+    char path[HARNESS_PATH_BYTES], node[32];
+    snprintf(node, sizeof node, "localhost:%u", (unsigned)world->cluster.ports[0]);
+    FRONTEND_START(world->harness, &frontend, "--quotas", harness_path(world->harness, "quotas.yaml", path),
+                   "--redis-nodes", node, "--workers", "4");
+    frontend_await_status(&frontend, "/readyz", 200);
+    assert_int_equal(frontend_metric(&frontend, "sluice_redis_slots_covered"), 4 * 16384);
+    uint64_t n_read = frontend_metric(&frontend, "sluice_redis_slotmap_refreshes_total{result=\"ok\"}");
+    uint64_t n_adopted = frontend_metric(&frontend, "sluice_redis_slotmap_refreshes_total{result=\"adopted\"}");
+    assert_int_equal(n_read, 1);
+    assert_int_equal(n_adopted, 3);
+    frontend_stop(&frontend);
+}
+
 static void test_denial_writes_nothing(void **state) {
     struct world *world = *state;
     const struct cluster *cluster = &world->cluster;
@@ -327,6 +344,7 @@ int main(void) {
         CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
         CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
         CLUSTER_TEST(test_keys_are_spread_over_all_masters),
+        CLUSTER_TEST(test_one_worker_reads_the_slot_map_for_all),
         CLUSTER_TEST(test_denial_writes_nothing),
         CLUSTER_TEST(test_flushed_scripts_are_sent_again),
         CLUSTER_TEST(test_moving_slot_keeps_its_counts),

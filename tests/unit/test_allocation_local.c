@@ -344,8 +344,10 @@ static bool make_worker(void *arg) {
     struct quota_set *quotas = registry_load_demo(&status);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_non_null(quotas);
+    const struct worker_options options = {
+        .config = arg, .quotas = quotas, .listen_fd = fd, .version = "1.2.3"};
     failing_malloc_begin();
-    struct worker *worker = worker_create(arg, quotas, fd, "1.2.3", &status);
+    struct worker *worker = worker_create(&options, &status);
     failing_malloc_end();
     if (worker == NULL) {
         assert_out_of_memory(&status);
