@@ -3,9 +3,9 @@
  *   ask ─ a lookup of that name, new or under way ─> a thread resolves ─ async ─> answered, on the loop
  *
  * Threads are started when there is something to look up, at most RESOLVER_MAX_THREADS, and end when there is no
- * more. A lookup cannot be stopped, only left alone: whoever asks for the same name again joins it, so that a
- * name that hangs holds one thread, and one that is slow is answered in the end. Nothing is cached. All functions
- * are called from the loop's thread; one resolver for each loop. */
+ * more. A lookup cannot be stopped, only left alone: whoever asks for the same name and port again joins it,
+ * so that a name that hangs holds one thread, and one that is slow is answered in the end. Nothing is cached. All
+ * functions are called from the loop's thread; one resolver for each loop. */
 #ifndef SLUICE_STORE_RESOLVER_H
 #define SLUICE_STORE_RESOLVER_H
 

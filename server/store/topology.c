@@ -30,7 +30,6 @@ struct topology {
     struct slotmap map;
     struct slotmap fresh; /* being read */
     struct refresh refresh;
-    struct slot_board *board;
     int64_t refresh_every_us;
     ev_timer sweep_timer;
     struct log_gate plain_gate;
@@ -290,8 +289,9 @@ static struct redis_conn *choose_connected(void *arg) {
 
 /* Without memory the other workers ask for themselves. */
 static void share_fresh(struct topology *topology, int64_t asked_at_us) {
+    struct slot_board *board = topology->refresh.options.board;
     struct slot_record *record =
-        topology->board != NULL ? slot_record_create(&topology->fresh, topology->n_places) : NULL;
+        board != NULL ? slot_record_create(&topology->fresh, topology->n_places) : NULL;
     if (record != NULL) {
         record->asked_at_us = asked_at_us;
         for (uint16_t i = 0; i < topology->n_places; i++) {
@@ -299,7 +299,7 @@ static void share_fresh(struct topology *topology, int64_t asked_at_us) {
                 record->owners[i] = *redis_conn_addr(topology->nodes[i]->conn);
             }
         }
-        slot_board_pin(topology->board, &record);
+        slot_board_pin(board, &record);
     }
 }
 
@@ -327,7 +327,6 @@ static bool adopt_record(void *arg, const struct slot_record *record) {
 static bool prepare_refresh(struct topology *topology, const struct topology_options *options) {
     static const struct refresh_ops ops = {
         .choose = choose_connected, .read = read_reply, .adopt = adopt_record};
-    topology->board = options->board;
     struct refresh_options refresh_options = {
         .ops = &ops,
         .arg = topology,
