@@ -102,6 +102,7 @@ static void fill_decision(struct wire_decision *out, const struct decision *deci
         .retry_after_us = (uint64_t)decision->retry_after_us,
         .reset_after_us = (uint64_t)decision->reset_after_us,
         .wait_us = (uint64_t)decision->wait_us,
+        .degraded = decision->degraded,
     };
 }
 
