@@ -246,6 +246,7 @@ static void read_decision(const Sluice__V1__Decision *from, struct wire_decision
         .retry_after_us = from->retry_after_us,
         .reset_after_us = from->reset_after_us,
         .wait_us = from->wait_us,
+        .degraded = from->degraded != 0,
     };
 }
 
@@ -422,6 +423,7 @@ static void put_decision(const struct wire_decision *from, Sluice__V1__Decision 
     to->retry_after_us = from->retry_after_us;
     to->reset_after_us = from->reset_after_us;
     to->wait_us = from->wait_us;
+    to->degraded = from->degraded;
 }
 
 /* An item has a decision or a message, never both. */

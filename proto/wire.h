@@ -88,6 +88,7 @@ struct wire_decision {
     struct wire_bytes limit_name;
     uint64_t limit, remaining;                        /* tokens */
     uint64_t retry_after_us, reset_after_us, wait_us; /* microseconds */
+    bool degraded;
 };
 
 struct wire_item {

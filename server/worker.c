@@ -24,10 +24,8 @@ static const double tick_s = 0.05;
 static const double linger_s = 0.5;
 
 struct worker {
-    const struct config *config;
+    struct worker_options options;
     struct quota_set *quotas;
-    struct slot_board *slot_board;
-    int listen_fd;
     pthread_t thread;
     bool has_thread;
     struct ev_loop *loop;
@@ -45,7 +43,7 @@ struct worker {
 };
 
 static struct store *create_store(struct worker *worker, struct status *status) {
-    const struct config *config = worker->config;
+    const struct config *config = worker->options.config;
     if (config->redis_nodes[0] == '\0') {
         return embedded_store_create((uint64_t)config->embedded_keys, quota_set_max_limits(worker->quotas),
                                      &worker->metrics.embedded, status);
@@ -68,7 +66,7 @@ static struct store *create_store(struct worker *worker, struct status *status) 
                     .failure_percent = (uint32_t)config->redis_breaker_failures,
                     .silence_us = config->redis_breaker_silence_us,
                     .probe_every_us = config->redis_breaker_probe_us},
-        .slot_board = worker->slot_board,
+        .slot_board = worker->options.slot_board,
     };
     struct store *store = redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
     secret_destroy(&password);
@@ -107,7 +105,7 @@ static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events)
         return;
     }
     worker->is_draining = true;
-    worker->drain_until = ev_now(loop) + (ev_tstamp)worker->config->drain_timeout_us / 1e6;
+    worker->drain_until = ev_now(loop) + (ev_tstamp)worker->options.config->drain_timeout_us / 1e6;
     worker->linger_until = ev_now(loop) + linger_s;
     listener_drain(&worker->listener);
     conn_host_drain(&worker->host);
@@ -119,19 +117,24 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-static bool create_decision(struct worker *worker, const char *version, struct status *status) {
+static bool create_decision(struct worker *worker, struct status *status) {
     worker->store = create_store(worker, status);
     if (worker->store == NULL) {
         return false;
     }
-    struct limiter_options limiter_options = {.store_timeout_us = worker->config->store_timeout_us};
+    const struct worker_options *options = &worker->options;
+    struct limiter_options limiter_options = {
+        .store_timeout_us = options->config->store_timeout_us,
+        .seed = options->key_seed,
+        .fallback = options->fallback,
+    };
     worker->limiter = limiter_create(&limiter_options, worker->quotas, worker->store, &worker->metrics.limiter);
     if (worker->limiter == NULL) {
         return status_fail(status, "out of memory");
     }
     struct service_options service_options = {
-        .request_timeout_us = worker->config->request_timeout_us,
-        .version = version,
+        .request_timeout_us = options->config->request_timeout_us,
+        .version = options->version,
     };
     worker->service = service_create(&service_options, worker->limiter, &worker->metrics.service);
     return worker->service != NULL || status_fail(status, "out of memory");
@@ -145,7 +148,7 @@ static int max_client_fd(void) {
 }
 
 static void start_watchers(struct worker *worker) {
-    const struct config *config = worker->config;
+    const struct config *config = worker->options.config;
     struct conn_options options = {
         .max_connections = (uint32_t)config->max_connections,
         .max_fd = max_client_fd(),
@@ -155,30 +158,29 @@ static void start_watchers(struct worker *worker) {
     };
     conn_host_init(&worker->host, worker->loop, &options, &worker->metrics.conn, service_on_frame,
                    service_on_closed, worker->service);
-    listener_start(&worker->listener, &worker->host, worker->listen_fd);
+    listener_start(&worker->listener, &worker->host, worker->options.listen_fd);
     ev_async_init(&worker->drain, worker_on_drain);
     ev_async_start(worker->loop, &worker->drain);
     ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
     ev_timer_start(worker->loop, &worker->tick);
 }
 
-struct worker *worker_create(const struct worker_options *options, struct status *status) {
+struct worker *worker_create(const struct worker_options *options, struct quota_set *quotas,
+                             struct status *status) {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
         status_fail(status, "out of memory");
         return NULL;
     }
-    worker->config = options->config;
-    worker->quotas = quota_set_hold(options->quotas);
-    worker->slot_board = options->slot_board;
-    worker->listen_fd = options->listen_fd;
+    worker->options = *options;
+    worker->quotas = quota_set_hold(quotas);
     worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (worker->loop == NULL) {
         status_fail(status, "cannot make an event loop");
         worker_destroy(&worker);
         return NULL;
     }
-    if (!create_decision(worker, options->version, status)) {
+    if (!create_decision(worker, status)) {
         worker_destroy(&worker);
         return NULL;
     }

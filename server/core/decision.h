@@ -17,7 +17,8 @@ enum decision_source {
 
 struct decision {
     bool allowed;
-    bool matched; /* a quota matched */
+    bool matched;  /* a quota matched */
+    bool degraded; /* the store could not be asked, the frontend decided by itself; source is DECISION_LOCAL */
     enum decision_source source;
     const char *limit_name; /* borrowed from the quota; "" when nothing matched */
     int64_t limit_tokens;   /* its burst */

@@ -100,6 +100,7 @@ static const struct wire_decision all_fields = {
     .retry_after_us = UINT64_MAX - 2,
     .reset_after_us = UINT64_MAX - 3,
     .wait_us = UINT64_MAX - 4,
+    .degraded = true,
 };
 
 static void assert_decision(const struct wire_decision *actual, const struct wire_decision *expected) {
@@ -112,6 +113,7 @@ static void assert_decision(const struct wire_decision *actual, const struct wir
     assert_true(actual->retry_after_us == expected->retry_after_us);
     assert_true(actual->reset_after_us == expected->reset_after_us);
     assert_true(actual->wait_us == expected->wait_us);
+    assert_int_equal(actual->degraded, expected->degraded);
 }
 
 /* ---- there and back ---- */
