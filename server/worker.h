@@ -1,7 +1,8 @@
 /* worker.h — one thread that owns a loop, its connections and its store, and serves checks.
  *
  * Workers share the listening socket, the configuration, the immutable quota set, the slot map read last and, when
- * the store fails, the fallback: nothing else. Made and destroyed by the server's thread; in between it lives on its own. */
+ * the store fails, the fallback: nothing else. Made and destroyed by the server's thread; in between it lives on
+ * its own. */
 #ifndef SLUICE_SERVER_WORKER_H
 #define SLUICE_SERVER_WORKER_H
 
