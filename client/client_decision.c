@@ -51,6 +51,7 @@ void client_decision_apply_policy(struct sluice_decision *decision, enum sluice_
     if (policy != SLUICE_ON_FAILURE_REPORT && has_policy_a_say(decision->status, is_answer)) {
         decision->status = SLUICE_OK;
         decision->source = SLUICE_SOURCE_CALLER;
+        decision->degraded = true;
         decision->allowed = policy == SLUICE_ON_FAILURE_ALLOW;
     }
 }
@@ -68,6 +69,7 @@ void client_decision_read(struct sluice_decision *decision, const struct wire_it
     }
     decision->allowed = from->verdict == WIRE_ALLOW;
     decision->matched = from->matched;
+    decision->degraded = from->degraded;
     decision->source = (enum sluice_source)from->source;
     client_decision_copy_text(decision->limit_name, sizeof decision->limit_name, from->limit_name);
     decision->limit = from->limit;

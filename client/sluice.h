@@ -63,7 +63,7 @@ enum sluice_source {
 enum sluice_on_failure {
     SLUICE_ON_FAILURE_REPORT, /* its status */
     SLUICE_ON_FAILURE_ALLOW,  /* SLUICE_OK and allowed ... */
-    SLUICE_ON_FAILURE_DENY,   /* ... or denied; source SLUICE_SOURCE_CALLER, message says why, all else is 0 */
+    SLUICE_ON_FAILURE_DENY,   /* ... or denied. Source is SLUICE_SOURCE_CALLER, degraded, message says why */
 };
 
 /* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent
@@ -93,7 +93,8 @@ SLUICE_API struct sluice_check sluice_check_of(const char *tenant, const char *r
 struct sluice_decision {
     enum sluice_status status; /* the rest, but for message, is meaningful when this is SLUICE_OK */
     bool allowed;
-    bool matched; /* a quota matched */
+    bool matched;  /* a quota matched */
+    bool degraded; /* the store was not asked: the frontend decided by itself, or source is the caller */
     enum sluice_source source;
     char limit_name[33];                /* the limit that decided */
     uint64_t limit;                     /* its burst, tokens */

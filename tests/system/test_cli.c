@@ -123,6 +123,7 @@ static void test_json_says_the_same(void **state) {
     assert_non_null(object);
     assert_string_equal(json_string_value(json_object_get(object, "decision")), "allow");
     assert_string_equal(json_string_value(json_object_get(object, "source")), "embedded");
+    assert_true(json_is_false(json_object_get(object, "degraded")));
     assert_string_equal(json_string_value(json_object_get(object, "limit_name")), "per_key");
     assert_int_equal(integer_of(object, "limit"), 5);
     assert_int_equal(integer_of(object, "remaining"), 4);
@@ -168,6 +169,7 @@ static void test_without_a_server_the_callers_policy_decides(void **state) {
     assert_non_null(object);
     assert_string_equal(json_string_value(json_object_get(object, "decision")), "deny");
     assert_string_equal(json_string_value(json_object_get(object, "source")), "caller");
+    assert_true(json_is_true(json_object_get(object, "degraded")));
     assert_contains(json_string_value(json_object_get(object, "message")), "Connection refused");
     json_decref(object);
     assert_int_equal(run.exit_code, EXIT_DENIED);

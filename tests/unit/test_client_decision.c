@@ -18,7 +18,8 @@ static void test_every_field_is_copied(void **state) {
                      .remaining = 3,
                      .retry_after_us = 200,
                      .reset_after_us = 1400,
-                     .wait_us = 7},
+                     .wait_us = 7,
+                     .degraded = true},
     };
     struct sluice_decision decision;
     (void)state;
@@ -33,10 +34,13 @@ static void test_every_field_is_copied(void **state) {
     assert_int_equal(decision.retry_after_us, 200);
     assert_int_equal(decision.reset_after_us, 1400);
     assert_int_equal(decision.wait_us, 7);
+    assert_true(decision.degraded);
     assert_string_equal(decision.message, "");
     item.decision.verdict = WIRE_ALLOW;
+    item.decision.degraded = false;
     client_decision_read(&decision, &item);
     assert_true(decision.allowed);
+    assert_false(decision.degraded);
 }
 
 static void test_failed_item_keeps_status_and_message_only(void **state) {
@@ -112,6 +116,7 @@ static void assert_by_caller(const struct sluice_decision *decision, bool allowe
     assert_int_equal(decision->source, SLUICE_SOURCE_CALLER);
     assert_int_equal(decision->allowed, allowed);
     assert_false(decision->matched);
+    assert_true(decision->degraded);
     assert_int_equal(decision->retry_after_us, 0);
 }
 
