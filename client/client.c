@@ -55,7 +55,9 @@ static const char *on_frame(struct sluice_client *client, struct client_server *
     }
     for (size_t i = 0; i < response->n_items; i++) {
         client_decision_read(&client->decisions[i], &response->items[i]);
-        client_decision_apply_policy(&client->decisions[i], client->on_failure, true);
+        if (client->decisions[i].status != SLUICE_OK) {
+            client_end_apply_policy(call, i, true);
+        }
     }
     bool is_single = response->call == WIRE_CALL_CHECK;
     client_end_answered(call, is_single ? client->decisions[0].status : SLUICE_OK,
@@ -93,6 +95,7 @@ static void destroy(struct sluice_client **client_p) {
     client_servers_deinit(&client->servers);
     client_calls_deinit(&client->calls);
     wire_codec_destroy(&client->codec);
+    client_policy_deinit(&client->policy);
     client->magic = 0;
     free(client);
 }
@@ -132,12 +135,14 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
     client->owns_loop = owns_loop;
     client->timeout_ms = options.timeout_ms;
     client->max_retries = options.max_retries;
-    client->on_failure = options.on_failure;
     client_calls_init(&client->calls);
     list_init(&client->waiting);
     list_init(&client->paused);
     list_init(&client->refused);
-    if (!add_servers(client, &options, message, cap)) {
+    if (!client_policy_init(&client->policy, &options)) {
+        snprintf(message, cap, "local_max_keys: out of memory for %u", options.local_max_keys);
+        destroy(&client);
+    } else if (!add_servers(client, &options, message, cap)) {
         destroy(&client);
     }
     return client;
@@ -172,8 +177,8 @@ struct ev_loop *client_own_loop(const struct sluice_client *client) {
     return client->owns_loop ? client->loop : NULL;
 }
 
-enum sluice_on_failure client_policy(const struct sluice_client *client) {
-    return client->on_failure;
+const struct client_policy *client_own_policy(const struct sluice_client *client) {
+    return &client->policy;
 }
 
 /* ---- words ---- */

@@ -70,6 +70,20 @@ static bool refuse_call(struct sluice_client *client, struct client_call *call, 
     return true;
 }
 
+/* Notes what the caller's own buckets would be asked, if there are any. False when memory is short. */
+static bool note_asks(struct client_call *call, const struct sluice_check *checks) {
+    const struct client_local *local = call->client->policy.local;
+    size_t n = call->n_decisions;
+    if (local == NULL || n == 0) {
+        return true;
+    }
+    call->asks = n == 1 ? &call->ask : reallocarray(NULL, n, sizeof call->asks[0]);
+    for (size_t i = 0; i < n && call->asks != NULL; i++) {
+        call->asks[i] = client_local_ask_of(local, &checks[i]);
+    }
+    return call->asks != NULL;
+}
+
 static bool accept_call(struct sluice_client *client, enum wire_call kind, const struct sluice_check *checks,
                         size_t n_checks, sluice_done_fn done, void *arg) {
     char message[SLUICE_MESSAGE_BYTES];
@@ -82,6 +96,10 @@ static bool accept_call(struct sluice_client *client, enum wire_call kind, const
     call->n_decisions = n_checks;
     call->done = done;
     call->arg = arg;
+    if (!note_asks(call, checks)) {
+        client_calls_return(&client->calls, &call);
+        return false;
+    }
     enum sluice_status status = submit(client, call, checks, message, sizeof message);
     if (status != SLUICE_OK && !refuse_call(client, call, status, message)) {
         client_route_drop(call);

@@ -67,6 +67,10 @@ void client_calls_return(struct client_calls *calls, struct client_call **call_p
     free(call->message);
     call->frame = NULL;
     call->message = NULL;
+    if (call->asks != &call->ask) {
+        free(call->asks);
+    }
+    call->asks = NULL;
     call->server = NULL;
     call->frame_bytes = 0;
     call->n_retries = 0;

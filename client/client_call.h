@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/client_local.h"
 #include "client/sluice.h"
 #include "proto/wire.h"
 #include "server/base/list.h"
@@ -45,6 +46,9 @@ struct client_call {
     size_t frame_bytes;
     enum sluice_status status; /* REFUSED, PAUSED: why */
     char *message;             /* REFUSED, PAUSED; owned */
+    struct client_local_ask ask,
+        *asks; /* as many as decisions, where the caller's own buckets may be asked, else
+                                           NULL; one is in the call itself, more are owned */
 };
 
 struct client_calls {

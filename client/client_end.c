@@ -5,6 +5,7 @@
 
 #include "client/client_decision.h"
 #include "client/client_route.h"
+#include "server/base/clock.h"
 
 void client_end_answered(struct client_call *call, enum sluice_status status, const char *message) {
     struct sluice_client *client = call->client;
@@ -18,12 +19,19 @@ void client_end_answered(struct client_call *call, enum sluice_status status, co
     done(arg, status, message, client->decisions, n_decisions);
 }
 
+void client_end_apply_policy(struct client_call *call, size_t i, bool is_answer) {
+    struct sluice_client *client = call->client;
+    const struct client_local_ask *ask = call->asks != NULL ? &call->asks[i] : NULL;
+    client_policy_apply(&client->policy, ask, call->kind == WIRE_CALL_PEEK, is_answer, clock_mono_us(),
+                        &client->decisions[i]);
+}
+
 void client_end_undecided(struct client_call *call, enum sluice_status status, const char *message,
                           bool is_answer) {
     struct sluice_decision *decisions = call->client->decisions;
     for (size_t i = 0; i < call->n_decisions; i++) {
         client_decision_fail(&decisions[i], status, message);
-        client_decision_apply_policy(&decisions[i], call->client->on_failure, is_answer);
+        client_end_apply_policy(call, i, is_answer);
     }
     client_end_answered(call, call->n_decisions > 0 ? decisions[0].status : status, message);
 }

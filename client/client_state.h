@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "client/client_call.h"
+#include "client/client_policy.h"
 #include "client/client_servers.h"
 #include "client/sluice.h"
 #include "proto/frame.h"
@@ -28,7 +29,7 @@ struct sluice_client {
     uint32_t magic;
     bool owns_loop, is_closing;
     uint32_t timeout_ms, max_retries;
-    enum sluice_on_failure on_failure;
+    struct client_policy policy;
     struct ev_loop *loop;
     struct client_servers servers;
     struct client_calls calls;

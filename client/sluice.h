@@ -29,6 +29,7 @@ enum {
     SLUICE_DEFAULT_TIMEOUT_MS = 1000,
     SLUICE_DEFAULT_RETRIES = 2,
     SLUICE_NO_RETRIES = -1,
+    SLUICE_DEFAULT_LOCAL_KEYS = 16384,
     SLUICE_MESSAGE_BYTES = 256,
     SLUICE_BATCH_MAX = 256,
 };
@@ -59,11 +60,18 @@ enum sluice_source {
 /* What a check or peek without a decision becomes: when no frontend can be reached or answers in time, the
  * connection is lost, the store behind the frontend cannot decide, or memory is short; that is UNAVAILABLE,
  * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, and INTERNAL unless a frontend answered so. Other failures, and those
- * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first. */
+ * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first.
+ *
+ * SLUICE_ON_FAILURE_LOCAL: the client has a token bucket for each (tenant, resource, key), with one limit for all of
+ * them, set by the options local_*. A key is granted at most burst + rate * T in any time T by each client object,
+ * on top of what frontends granted: the buckets start full and are charged by nothing else. The figures of such a
+ * decision are the bucket's, and limit_name is "local". There are places for a fixed number of buckets; one is
+ * given away only when it is full again, and the keys without a place share one more ("local_shared"). */
 enum sluice_on_failure {
     SLUICE_ON_FAILURE_REPORT, /* its status */
     SLUICE_ON_FAILURE_ALLOW,  /* SLUICE_OK and allowed ... */
     SLUICE_ON_FAILURE_DENY,   /* ... or denied. Source is SLUICE_SOURCE_CALLER, degraded, message says why */
+    SLUICE_ON_FAILURE_LOCAL,  /* ... or as a bucket of this client says, see below */
 };
 
 /* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent
@@ -74,6 +82,11 @@ struct sluice_options {
     uint32_t timeout_ms;        /* for each call, 1 ... 60000; 0: SLUICE_DEFAULT_TIMEOUT_MS */
     int32_t max_retries;        /* of one call, inside its timeout, at most 10; 0: SLUICE_DEFAULT_RETRIES */
     enum sluice_on_failure on_failure;
+    /* With SLUICE_ON_FAILURE_LOCAL, else not read: the one limit of all its buckets. */
+    uint64_t local_rate_tokens; /* ... per local_period_s; needed. At most 10^7/s, at least 1 per 30 days */
+    uint32_t local_period_s;    /* 0: 1 */
+    uint32_t local_max_keys; /* places for buckets, of 56 bytes; at most 2^24. 0: SLUICE_DEFAULT_LOCAL_KEYS */
+    uint64_t local_burst_tokens; /* at most 10^9; 0: one second's worth of the rate, at least 1 */
 };
 
 /* One check. All pointers are borrowed for the duration of the call that takes it. */

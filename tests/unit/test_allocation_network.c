@@ -283,12 +283,13 @@ static bool ask_attached(const struct world *world, struct sluice_client *client
     return is_good;
 }
 
-static bool attach_and_ask(void *arg) {
-    struct world *world = arg;
+static bool attach_and_ask(struct world *world, struct sluice_options options) {
     char message[SLUICE_MESSAGE_BYTES] = "";
     world->frontend = fake_frontend_start(world->peer_loop, 0, allow, NULL);
     const char *server = fake_frontend_address(world->frontend);
-    struct sluice_options options = {.servers = &server, .n_servers = 1, .timeout_ms = 2000};
+    options.servers = &server;
+    options.n_servers = 1;
+    options.timeout_ms = 2000;
     failing_malloc_begin();
     struct sluice_client *client = sluice_attach(world->loop, &options, message, sizeof message);
     failing_malloc_end();
@@ -307,8 +308,18 @@ static bool attach_and_ask(void *arg) {
     return is_good;
 }
 
+static bool ask_and_report(void *arg) {
+    return attach_and_ask(arg, (struct sluice_options){.on_failure = SLUICE_ON_FAILURE_REPORT});
+}
+
+static bool ask_and_decide(void *arg) {
+    return attach_and_ask(
+        arg, (struct sluice_options){.on_failure = SLUICE_ON_FAILURE_LOCAL, .local_rate_tokens = 10});
+}
+
 static void test_an_attached_client_answers_every_call_it_accepts(void **state) {
-    failing_malloc_sweep(attach_and_ask, *state, 8);
+    failing_malloc_sweep(ask_and_report, *state, 8);
+    failing_malloc_sweep(ask_and_decide, *state, 11); /* the buckets, and what a batch would ask of them */
 }
 
 static void on_stop(struct ev_loop *loop, ev_async *watcher, int events) {
