@@ -4,13 +4,14 @@
  *                            ├ one may soon be ──────────> WAITING ─ connected ─> SENT
  *                            └ no ───────────────────────> REFUSED ─ next turn of the loop ─> done
  *
- *   SENT ─┬ it answers that it took nothing, another is connected ──> PAUSED ─ pause ends ─> SENT there
+ *   SENT ─┬ it is late, see client_hedge.h ─────────────────────────> SENT, and asked of another one as well
+ *         ├ it answers that it took nothing, another is connected ──> PAUSED ─ pause ends ─> SENT there
  *         └ its connection ends, and no byte of the call was written,
  *           or the call takes no tokens ────────────────────────────> SENT elsewhere, or WAITING
  *
  * Each call has a timer: the end of its patience, or, for a refused one, the next turn. `done` runs only from
  * the event loop (and sluice_close), so never inside the function that accepts. A check that a frontend may
- * have read is never sent again: it may have been counted. Who does what is listed in client_state.h;
+ * have read is not sent again, as it may have been counted; unless the caller wants checks to be hedged. Who does what is listed in client_state.h;
  * connections are client_conn.c's affair. */
 #include "client/client.h"
 
@@ -31,6 +32,14 @@
 
 /* ---- answers ---- */
 
+static void on_refusal(struct client_call *call, const struct client_server *server, enum sluice_status status,
+                       const char *message) {
+    if (!client_hedge_lose(call, server, status != SLUICE_RESOURCE_EXHAUSTED) &&
+        !client_failover_pause(call, status, message)) {
+        client_end_undecided(call, status, message, true);
+    }
+}
+
 static const char *on_frame(struct sluice_client *client, struct client_server *server,
                             const struct frame *frame) {
     struct wire_response *response = &client->response;
@@ -39,8 +48,10 @@ static const char *on_frame(struct sluice_client *client, struct client_server *
         return "an answer that cannot be decoded";
     }
     struct client_call *call = client_calls_find(&client->calls, response->id);
-    if (call == NULL || call->server != server || call->state != CLIENT_CALL_SENT) {
-        return NULL; /* the call has timed out, or is tried elsewhere */
+    if (call == NULL || call->state != CLIENT_CALL_SENT ||
+        (call->server != server && call->hedge.server != server)) {
+        client->n_late_answers++; /* the call is over, or is tried elsewhere */
+        return NULL;
     }
     if (!client_decision_fits(response, call->kind, call->n_decisions)) {
         return "an answer that does not fit its request";
@@ -48,11 +59,10 @@ static const char *on_frame(struct sluice_client *client, struct client_server *
     if (response->status != WIRE_OK) {
         char message[SLUICE_MESSAGE_BYTES];
         client_decision_copy_text(message, sizeof message, response->message);
-        if (!client_failover_pause(call, (enum sluice_status)response->status, message)) {
-            client_end_undecided(call, (enum sluice_status)response->status, message, true);
-        }
+        on_refusal(call, server, (enum sluice_status)response->status, message);
         return NULL;
     }
+    client_hedge_learn(call, server);
     for (size_t i = 0; i < response->n_items; i++) {
         client_decision_read(&client->decisions[i], &response->items[i]);
         if (client->decisions[i].status != SLUICE_OK) {
@@ -135,6 +145,8 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
     client->owns_loop = owns_loop;
     client->timeout_ms = options.timeout_ms;
     client->max_retries = options.max_retries;
+    client->hedging.what = options.hedge;
+    client->hedging.soonest_us = (int64_t)options.hedge_after_ms * 1000;
     client_calls_init(&client->calls);
     list_init(&client->waiting);
     list_init(&client->paused);
@@ -179,6 +191,16 @@ struct ev_loop *client_own_loop(const struct sluice_client *client) {
 
 const struct client_policy *client_own_policy(const struct sluice_client *client) {
     return &client->policy;
+}
+
+void sluice_stats(const struct sluice_client *client, struct sluice_stats *stats) {
+    *stats = (struct sluice_stats){
+        .sent = client->hedging.n_sent,
+        .hedged = client->hedging.n_hedged,
+        .hedges_won = client->hedging.n_won,
+        .late_answers = client->n_late_answers,
+        .latency_p95_us = (uint64_t)client_latency_p95_us(&client->hedging.latency),
+    };
 }
 
 /* ---- words ---- */

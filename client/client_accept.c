@@ -52,8 +52,8 @@ static enum sluice_status submit(struct sluice_client *client, struct client_cal
         return client_problem(SLUICE_INVALID_ARGUMENT, message, cap, "checks: together more than %d bytes",
                               FRAME_BODY_MAX_BYTES);
     }
-    if (client->max_retries > 0 && client->kept_bytes + n <= KEPT_MAX_BYTES) {
-        (void)client_route_keep(call, client->frame, n); /* without it the call is sent once */
+    if ((client->max_retries > 0 || client_hedge_may(call)) && client->kept_bytes + n <= KEPT_MAX_BYTES) {
+        (void)client_route_keep(call, client->frame, n); /* without it the call is sent once, and not hedged */
     }
     return client_route_call(call, client->frame, n, message, cap);
 }
@@ -96,6 +96,13 @@ static bool accept_call(struct sluice_client *client, enum wire_call kind, const
     call->n_decisions = n_checks;
     call->done = done;
     call->arg = arg;
+    ev_init(&call->pause, client_failover_on_pause_end);
+    ev_init(&call->hedge_timer, client_hedge_on_timer);
+    ev_init(&call->timer, client_end_on_timer);
+    /* An answer that has arrived wins over the timeout: sockets come first in a turn. */
+    ev_set_priority(&call->hedge_timer, EV_MINPRI);
+    ev_set_priority(&call->timer, EV_MINPRI);
+    ev_now_update(client->loop);
     if (!note_asks(call, checks)) {
         client_calls_return(&client->calls, &call);
         return false;
@@ -106,11 +113,6 @@ static bool accept_call(struct sluice_client *client, enum wire_call kind, const
         client_calls_return(&client->calls, &call);
         return false;
     }
-    /* An answer that has arrived wins over the timeout: sockets come first in a turn. */
-    ev_init(&call->pause, client_failover_on_pause_end);
-    ev_init(&call->timer, client_end_on_timer);
-    ev_set_priority(&call->timer, EV_MINPRI);
-    ev_now_update(client->loop);
     ev_timer_set(&call->timer, status == SLUICE_OK ? client->timeout_ms / 1e3 : 0., 0.);
     ev_timer_start(client->loop, &call->timer);
     return true;

@@ -73,6 +73,7 @@ void client_end_on_timer(struct ev_loop *loop, ev_timer *watcher, int revents) {
                        "no answer from %s within %u ms; the check may have been counted",
                        call->server->conn.endpoint.name, timeout_ms);
         call->server->is_silent = true;
+        client_hedge_learn(call, NULL);
         break;
     case CLIENT_CALL_FREE:
         return;

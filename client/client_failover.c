@@ -16,30 +16,31 @@ void client_failover_on_opened(struct sluice_client *client, struct client_serve
         struct client_call *call = list_entry(node, struct client_call, node);
         if (!client_route_send(call, server, call->frame, call->frame_bytes)) {
             client_end_failed(call, SLUICE_RESOURCE_EXHAUSTED, "out of memory");
-        } else if (client->max_retries == 0) {
+        } else if (client->max_retries == 0 && !client_hedge_may(call)) {
             client_route_drop(call);
         }
     }
 }
 
+/* Only where it can be told without a doubt that no tokens were taken. */
 static bool may_retry(const struct client_call *call) {
-    return call->frame != NULL && call->n_retries < call->client->max_retries;
-}
-
-/* Only what can be told without a doubt: these take no tokens. */
-static bool is_harmless(enum wire_call kind) {
-    return kind == WIRE_CALL_PEEK || kind == WIRE_CALL_PING;
+    return call->frame != NULL && call->n_retries < call->client->max_retries &&
+           (client_call_is_harmless(call) || !call->is_counted);
 }
 
 /* The call's connection has ended. The call is in no list. */
 static void end_or_reroute(struct client_call *call) {
     const struct client_conn *conn = &call->server->conn;
     bool is_written = client_conn_has_sent(conn, call->place);
-    const char *doubt = is_written ? "the check may have been counted" : "nothing was sent";
+    if (client_hedge_lose(call, call->server, is_written)) {
+        return;
+    }
+    const char *doubt = call->is_counted ? "the check may have been counted" : "nothing was sent";
     char message[CLIENT_CONN_REASON_BYTES + 64];
     enum sluice_status status;
-    if (may_retry(call) && (!is_written || is_harmless(call->kind))) {
+    if (may_retry(call)) {
         call->n_retries++;
+        client_hedge_forget(call);
         status = client_route_call(call, call->frame, call->frame_bytes, message, sizeof message);
         if (status == SLUICE_OK) {
             return;
@@ -55,6 +56,7 @@ static void end_or_reroute(struct client_call *call) {
 
 void client_failover_on_closed(struct sluice_client *client, struct client_server *server) {
     struct list lost, *node;
+    client_hedge_on_closed(server);
     list_init(&lost);
     list_append_all(&lost, &server->in_flight);
     while ((node = list_pop_front(&lost)) != NULL) {
@@ -79,6 +81,7 @@ bool client_failover_pause(struct client_call *call, enum sluice_status status, 
     }
     call->status = status;
     call->state = CLIENT_CALL_PAUSED;
+    client_hedge_forget(call);
     list_remove(&call->node);
     list_push_back(&client->paused, &call->node);
     double half_left_s = ev_timer_remaining(client->loop, &call->timer) / 2;

@@ -20,6 +20,14 @@ static bool are_valid(const struct sluice_options *given, char *message, size_t 
                  SLUICE_NO_RETRIES, CLIENT_RETRIES_MAX);
         return false;
     }
+    if ((int)given->hedge < SLUICE_HEDGE_NOTHING || given->hedge > SLUICE_HEDGE_CHECKS) {
+        snprintf(message, cap, "hedge: %d is none of enum sluice_hedge", (int)given->hedge);
+        return false;
+    }
+    if (given->hedge_after_ms > WIRE_TIMEOUT_MAX_MS) {
+        snprintf(message, cap, "hedge_after_ms: %u, at most %d", given->hedge_after_ms, WIRE_TIMEOUT_MAX_MS);
+        return false;
+    }
     if ((int)given->on_failure < SLUICE_ON_FAILURE_REPORT || given->on_failure > SLUICE_ON_FAILURE_LOCAL) {
         snprintf(message, cap, "on_failure: %d is none of enum sluice_on_failure", (int)given->on_failure);
         return false;
@@ -69,6 +77,7 @@ bool client_options_read(struct client_options *options, const struct sluice_opt
         .n_servers = 1,
         .timeout_ms = SLUICE_DEFAULT_TIMEOUT_MS,
         .max_retries = SLUICE_DEFAULT_RETRIES,
+        .hedge_after_ms = 1,
     };
     if (given == NULL) {
         return true;
@@ -86,6 +95,8 @@ bool client_options_read(struct client_options *options, const struct sluice_opt
     if (given->max_retries != 0) {
         options->max_retries = given->max_retries > 0 ? (uint32_t)given->max_retries : 0;
     }
+    options->hedge = given->hedge;
+    options->hedge_after_ms = given->hedge_after_ms > 0 ? given->hedge_after_ms : 1;
     options->on_failure = given->on_failure;
     return given->on_failure != SLUICE_ON_FAILURE_LOCAL || read_local(options, given, message, cap);
 }

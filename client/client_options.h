@@ -16,6 +16,8 @@ struct client_options {
     size_t n_servers;           /* 1 ... CLIENT_SERVERS_MAX */
     uint32_t timeout_ms;        /* 1 ... WIRE_TIMEOUT_MAX_MS */
     uint32_t max_retries;       /* 0: never */
+    enum sluice_hedge hedge;
+    uint32_t hedge_after_ms; /* at least 1 */
     enum sluice_on_failure on_failure;
     struct bucket_limit local_limit; /* with SLUICE_ON_FAILURE_LOCAL, else all zero; as is the next */
     uint32_t local_max_keys;         /* 1 ... CLIENT_LOCAL_KEYS_MAX */

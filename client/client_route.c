@@ -32,6 +32,7 @@ static void stop_waiting(struct client_call *call) {
 }
 
 void client_route_forget(struct client_call *call) {
+    client_hedge_forget(call);
     stop_waiting(call);
     client_route_drop(call);
 }
@@ -46,6 +47,7 @@ bool client_route_send(struct client_call *call, struct client_server *server, c
     call->server = server;
     call->place = place;
     list_push_back(&server->in_flight, &call->node);
+    client_hedge_plan(call);
     return true;
 }
 

@@ -24,7 +24,7 @@ bool client_route_keep(struct client_call *call, const uint8_t *frame, size_t n)
 /* Frees the copy, if there is one. */
 void client_route_drop(struct client_call *call);
 
-/* The call has ended: it waits no more, and owns no frame. */
+/* The call has ended: it waits no more, is asked of nobody as a hedge, and owns no frame. */
 void client_route_forget(struct client_call *call);
 
 /* Writes a sentence and returns the status it goes with. */

@@ -4,6 +4,7 @@
  *   client_accept.c    a call is taken, judged, encoded
  *   client_route.c     ... sent to a frontend, or held until there is one
  *   client_failover.c  ... sent elsewhere, when it cannot have been charged
+ *   client_hedge.c     ... asked of a second frontend, when the answer is late
  *   client_end.c       ... ended: answered, failed, timed out
  *
  * One thread. */
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "client/client_call.h"
+#include "client/client_hedge.h"
 #include "client/client_policy.h"
 #include "client/client_servers.h"
 #include "client/sluice.h"
@@ -30,6 +32,8 @@ struct sluice_client {
     bool owns_loop, is_closing;
     uint32_t timeout_ms, max_retries;
     struct client_policy policy;
+    struct client_hedging hedging;
+    uint64_t n_late_answers;
     struct ev_loop *loop;
     struct client_servers servers;
     struct client_calls calls;

@@ -74,8 +74,18 @@ enum sluice_on_failure {
     SLUICE_ON_FAILURE_LOCAL,  /* ... or as a bucket of this client says, see below */
 };
 
+/* Which calls are asked of a second frontend when the first one is late; the first decision wins. Late is what
+ * takes longer than 95 % of recent calls (known after 100), and at least hedge_after_ms. At most one call in 20
+ * is hedged, so that a fleet that is slow as a whole is not asked twice as much. Timeouts stay as they are. */
+enum sluice_hedge {
+    SLUICE_HEDGE_NOTHING,
+    SLUICE_HEDGE_PEEKS, /* peeks and pings: they take no tokens */
+    SLUICE_HEDGE_CHECKS, /* checks and batches too: one that both frontends decide IS CHARGED TWICE, on average up
+                            to 5 % more tokens. Nobody gets more than the limit by it, but callers get less. */
+};
+
 /* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent
- * again, whatever max_retries is. */
+ * again, whatever max_retries is, unless hedge is SLUICE_HEDGE_CHECKS. */
 struct sluice_options {
     const char *const *servers; /* "HOST:PORT" or "[V6]:PORT"; NULL: SLUICE_DEFAULT_SERVER. Checks go round */
     size_t n_servers;           /* robin over those that are connected. Copied. */
@@ -87,6 +97,8 @@ struct sluice_options {
     uint32_t local_period_s;    /* 0: 1 */
     uint32_t local_max_keys; /* places for buckets, of 56 bytes; at most 2^24. 0: SLUICE_DEFAULT_LOCAL_KEYS */
     uint64_t local_burst_tokens; /* at most 10^9; 0: one second's worth of the rate, at least 1 */
+    enum sluice_hedge hedge;
+    uint32_t hedge_after_ms; /* not before; at most 60000. 0: 1 */
 };
 
 /* One check. All pointers are borrowed for the duration of the call that takes it. */
@@ -145,6 +157,17 @@ SLUICE_API enum sluice_status sluice_check_batch(struct sluice_client *client,
                                                  struct sluice_decision *decisions);
 /* Asks a frontend for a sign of life. */
 SLUICE_API enum sluice_status sluice_ping(struct sluice_client *client, char *message, size_t cap);
+
+/* What a client has counted since it was opened, for its owner's metrics. */
+struct sluice_stats {
+    uint64_t sent;         /* calls sent to a frontend, again or for the first time, without hedges */
+    uint64_t hedged;       /* ... of which a second frontend was asked as well */
+    uint64_t hedges_won;   /* ... and that one's decision came first */
+    uint64_t late_answers; /* that came when their call was over, and were dropped: after the timeout, or as the
+                                second ones of hedged calls */
+    uint64_t latency_p95_us; /* of recent calls; 0 while not known, and with SLUICE_HEDGE_NOTHING */
+};
+SLUICE_API void sluice_stats(const struct sluice_client *client, struct sluice_stats *stats);
 
 /* Called exactly once for each accepted call, from the loop, never before the call that accepted it returned
  * (sluice_close excepted). `decisions` is borrowed for the duration of the callback; for a ping n is 0.

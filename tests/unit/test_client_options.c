@@ -13,6 +13,8 @@ static void assert_defaults(const struct sluice_options *given) {
     assert_int_equal(options.timeout_ms, 1000);
     assert_int_equal(options.max_retries, 2);
     assert_int_equal(options.on_failure, SLUICE_ON_FAILURE_REPORT);
+    assert_int_equal(options.hedge, SLUICE_HEDGE_NOTHING);
+    assert_int_equal(options.hedge_after_ms, 1);
 }
 
 static void test_nothing_and_all_zero_mean_the_defaults(void **state) {
@@ -36,8 +38,12 @@ static void test_what_is_said_is_taken(void **state) {
     assert_int_equal(options.max_retries, 10);
     assert_int_equal(options.on_failure, SLUICE_ON_FAILURE_DENY);
     given.max_retries = SLUICE_NO_RETRIES;
+    given.hedge = SLUICE_HEDGE_CHECKS;
+    given.hedge_after_ms = 60000;
     assert_true(client_options_read(&options, &given, NULL, 0));
     assert_int_equal(options.max_retries, 0);
+    assert_int_equal(options.hedge, SLUICE_HEDGE_CHECKS);
+    assert_int_equal(options.hedge_after_ms, 60000);
 }
 
 static void assert_refused(struct sluice_options given, const char *why) {
@@ -57,6 +63,9 @@ static void test_wrong_ones_are_named(void **state) {
     assert_refused((struct sluice_options){.max_retries = -2}, "max_retries: -2, -1 to 10 are possible");
     assert_refused((struct sluice_options){.on_failure = (enum sluice_on_failure)4},
                    "on_failure: 4 is none of enum sluice_on_failure");
+    assert_refused((struct sluice_options){.hedge = (enum sluice_hedge)3},
+                   "hedge: 3 is none of enum sluice_hedge");
+    assert_refused((struct sluice_options){.hedge_after_ms = 60001}, "hedge_after_ms: 60001, at most 60000");
 }
 
 #define LOCAL(...) ((struct sluice_options){.on_failure = SLUICE_ON_FAILURE_LOCAL, __VA_ARGS__})
