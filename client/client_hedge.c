@@ -62,6 +62,7 @@ void client_hedge_on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
     if (client_conn_send(&server->conn, call->frame, call->frame_bytes)) {
         call->hedge = (struct client_call_hedge){.server = server, .place = place};
         list_push_back(&server->hedges, &call->hedge.node);
+        call->server->is_silent = true;
         hedging->credit -= CLIENT_HEDGE_ONE_IN;
         hedging->n_hedged++;
     }

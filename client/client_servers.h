@@ -17,7 +17,7 @@ struct client_server {
     struct client_conn conn;
     struct list in_flight; /* calls sent and not answered, oldest first; the owner's */
     struct list hedges; /* of calls that another one has in flight and this one was asked as well; likewise */
-    bool is_silent;     /* a call has timed out there since the last answer came; the owner's */
+    bool is_silent;     /* a call was hedged or has timed out there since the last answer came; the owner's */
 };
 
 struct client_servers {

@@ -149,6 +149,27 @@ static void test_the_first_frontend_may_still_answer_first(void **state) {
     close_pair(&pair);
 }
 
+static void test_while_the_first_is_late_the_second_gets_the_calls(void **state) {
+    enum { N_MORE = 6 };
+    struct pair pair;
+    struct ask one, more[N_MORE];
+    open_pair(&pair, *state, PEEKS, CLIENT_LATENCY_MIN_SAMPLES);
+    ask_both(&pair, &one, false);
+    pair.are_silent = false;
+    for (size_t i = 0; i < N_MORE; i++) {
+        more[i] = (struct ask){.fixture = pair.fixture};
+        peek(&more[i]);
+    }
+    for (size_t i = 0; i < N_MORE; i++) {
+        assert_allowed(&pair, &more[i], 1);
+    }
+    assert_int_equal(pair.first->n_requests, 1);
+    assert_int_equal(pair.second->n_requests, 1 + N_MORE);
+    fake_peer_allow(pair.first->peer, &pair.first->request, 11);
+    assert_allowed(&pair, &one, 11);
+    close_pair(&pair);
+}
+
 static void test_an_error_leaves_the_other_one_to_decide(void **state) {
     for (int is_first = 0; is_first < 2; is_first++) {
         struct pair pair;
@@ -331,6 +352,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         test(test_the_second_frontend_answers_and_the_late_answer_is_dropped),
         test(test_the_first_frontend_may_still_answer_first),
+        test(test_while_the_first_is_late_the_second_gets_the_calls),
         test(test_an_error_leaves_the_other_one_to_decide),
         test(test_two_errors_are_the_last_one),
         test(test_either_may_die),
