@@ -11,8 +11,8 @@
  *
  * Each call has a timer: the end of its patience, or, for a refused one, the next turn. `done` runs only from
  * the event loop (and sluice_close), so never inside the function that accepts. A check that a frontend may
- * have read is not sent again, as it may have been counted; unless the caller wants checks to be hedged. Who does what is listed in client_state.h;
- * connections are client_conn.c's affair. */
+ * have read is not sent again, as it may have been counted; unless the caller wants checks to be hedged. Who
+ * does what is listed in client_state.h; connections are client_conn.c's affair. */
 #include "client/client.h"
 
 #include <ev.h>

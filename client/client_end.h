@@ -1,7 +1,8 @@
 /* client_end.h — the end of a call: it is given back, and its owner is told.
  *
- * Unless it is said otherwise, these run the owner's callback, which may make new calls; so they are called from the event loop and
- * sluice_close alone. The call is gone afterwards. A `message` is never the call's own, which is freed first. */
+ * Unless it is said otherwise, these run the owner's callback, which may make new calls; so they are called
+ * from the event loop and sluice_close alone. The call is gone afterwards. A `message` is never the call's own,
+ * which is freed first. */
 #ifndef SLUICE_CLIENT_CLIENT_END_H
 #define SLUICE_CLIENT_CLIENT_END_H
 

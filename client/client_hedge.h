@@ -1,7 +1,7 @@
 /* client_hedge.h — a call whose answer is late is asked of a second frontend as well; the first answer wins.
  *
- *   SENT ─ its hedge timer ends ─> SENT, and asked of a second one ─┬ either decides ───────────> done
- *                                                                   └ one fails, or is lost ────> SENT to the other
+ *   SENT ─ its hedge timer ends ─> SENT, and asked of a second one ─┬ either decides ──────> done
+ *                                                                   └ one fails, is lost ──> SENT to the other
  *
  * Late is what takes longer than 95 % of recent calls. At most one call in CLIENT_HEDGE_ONE_IN is hedged, so a
  * fleet that is slow as a whole gets at most so much more to do. A call's timeout stays its timeout. Ends no
@@ -39,8 +39,8 @@ bool client_hedge_may(const struct client_call *call);
 /* The call has just been sent: says when it is late. */
 void client_hedge_plan(struct client_call *call);
 
-/* Of client_call.hedge_timer: asks a second frontend, if there is one, the budget allows it, and memory is there.
- * If not, nothing has changed. */
+/* Of client_call.hedge_timer: asks a second frontend, if there is one, the budget allows it, and memory is
+ * there. If not, nothing has changed. */
 void client_hedge_on_timer(struct ev_loop *loop, ev_timer *watcher, int revents);
 
 /* `server` decided the call, or (NULL) nobody did in time: learns how long that took. */

@@ -1,7 +1,7 @@
 /* client_latency.h — how long recent calls took: their 95th percentile, decaying, in a fixed kilobyte.
  *
- * A histogram with eight bins to each power of two, halved every thousand samples, so what is told is at most an
- * eighth too large and older calls fade. Pure: no clock. */
+ * A histogram with eight bins to each power of two, halved every thousand samples, so what is told is at most
+ * an eighth too large and older calls fade. Pure: no clock. */
 #ifndef SLUICE_CLIENT_CLIENT_LATENCY_H
 #define SLUICE_CLIENT_CLIENT_LATENCY_H
 

@@ -1,11 +1,14 @@
-/* client_local.c — the caller's own buckets; see client_local.h. The arithmetic is core/bucket's, the places are
- * core/table's. */
+/* client_local.c — the caller's own buckets; see client_local.h. The arithmetic is core/bucket's, the places
+ * are core/table's. */
 #include "client/client_local.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/wire.h"
 #include "server/core/table.h"
+
+#define ABOVE_EVERY_BURST (BUCKET_MAX_TOKENS + 1)
 
 struct client_local {
     struct bucket_limit limit;
@@ -39,13 +42,16 @@ void client_local_destroy(struct client_local **local) {
 /* Each text is hashed with the hash of those before it as the seed, so that no two triples look alike. */
 struct client_local_ask client_local_ask_of(const struct client_local *local,
                                             const struct sluice_check *check) {
+    if (check->tenant_len > WIRE_TENANT_MAX_BYTES || check->resource_len > WIRE_RESOURCE_MAX_BYTES ||
+        check->key_len > WIRE_KEY_MAX_BYTES) {
+        return (struct client_local_ask){.cost_tokens = ABOVE_EVERY_BURST};
+    }
     uint64_t tenant = hash_bytes(check->tenant, check->tenant_len, local->seed);
     uint64_t resource = hash_bytes(check->resource, check->resource_len, tenant);
     uint64_t cost = check->cost > 0 ? check->cost : 1;
     return (struct client_local_ask){
         .hash = hash_bytes_wide(check->key, check->key_len, resource),
-        .cost_tokens =
-            cost <= BUCKET_MAX_TOKENS ? (int64_t)cost : BUCKET_MAX_TOKENS + 1, /* above every burst */
+        .cost_tokens = cost <= BUCKET_MAX_TOKENS ? (int64_t)cost : ABOVE_EVERY_BURST,
     };
 }
 

@@ -10,8 +10,8 @@
 
 #include "client/client_state.h"
 
-/* Sends the frame to the frontend whose turn it is, or holds it until one is connected: SLUICE_OK; else says why
- * not. The call is in no list. */
+/* Sends the frame to the frontend whose turn it is, or holds it until one is connected: SLUICE_OK; else says
+ * why not. The call is in no list. */
 enum sluice_status client_route_call(struct client_call *call, const uint8_t *frame, size_t n, char *message,
                                      size_t cap) __attribute__((warn_unused_result));
 

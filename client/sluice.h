@@ -62,16 +62,17 @@ enum sluice_source {
  * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, and INTERNAL unless a frontend answered so. Other failures, and those
  * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first.
  *
- * SLUICE_ON_FAILURE_LOCAL: the client has a token bucket for each (tenant, resource, key), with one limit for all of
- * them, set by the options local_*. A key is granted at most burst + rate * T in any time T by each client object,
- * on top of what frontends granted: the buckets start full and are charged by nothing else. The figures of such a
- * decision are the bucket's, and limit_name is "local". There are places for a fixed number of buckets; one is
- * given away only when it is full again, and the keys without a place share one more ("local_shared"). */
+ * SLUICE_ON_FAILURE_LOCAL: the client has a token bucket for each (tenant, resource, key), with one limit for
+ * all of them, set by the options local_*. A key is granted at most burst + rate * T in any time T by each
+ * client object, on top of what frontends granted: the buckets start full and are charged by nothing else. The
+ * figures of such a decision are the bucket's, and limit_name is "local". There are places for a fixed number
+ * of buckets; one is given away only when it is full again, and the keys without a place share one more
+ * ("local_shared"). */
 enum sluice_on_failure {
     SLUICE_ON_FAILURE_REPORT, /* its status */
     SLUICE_ON_FAILURE_ALLOW,  /* SLUICE_OK and allowed ... */
     SLUICE_ON_FAILURE_DENY,   /* ... or denied. Source is SLUICE_SOURCE_CALLER, degraded, message says why */
-    SLUICE_ON_FAILURE_LOCAL,  /* ... or as a bucket of this client says, see below */
+    SLUICE_ON_FAILURE_LOCAL,  /* ... or as a bucket of this client says, see above */
 };
 
 /* Which calls are asked of a second frontend when the first one is late; the first decision wins. Late is what
@@ -79,9 +80,9 @@ enum sluice_on_failure {
  * is hedged, so that a fleet that is slow as a whole is not asked twice as much. Timeouts stay as they are. */
 enum sluice_hedge {
     SLUICE_HEDGE_NOTHING,
-    SLUICE_HEDGE_PEEKS, /* peeks and pings: they take no tokens */
-    SLUICE_HEDGE_CHECKS, /* checks and batches too: one that both frontends decide IS CHARGED TWICE, on average up
-                            to 5 % more tokens. Nobody gets more than the limit by it, but callers get less. */
+    SLUICE_HEDGE_PEEKS,  /* peeks and pings: they take no tokens */
+    SLUICE_HEDGE_CHECKS, /* checks and batches too: one that both frontends decide IS CHARGED TWICE, on average
+                            up to 5 % more tokens. Nobody gets more than the limit by it, but callers get less */
 };
 
 /* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent

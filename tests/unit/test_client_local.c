@@ -88,6 +88,19 @@ static void test_cost_above_the_burst_is_never_granted(void **state) {
     client_local_destroy(&local);
 }
 
+static void test_a_text_that_is_too_long_is_not_read(void **state) {
+    struct client_local *local = create(100);
+    (void)state;
+    struct sluice_check checks[3] = {{.tenant_len = 65}, {.resource_len = 129}, {.key_len = SIZE_MAX}};
+    for (size_t i = 0; i < 3; i++) {
+        struct client_local_ask ask = client_local_ask_of(local, &checks[i]);
+        struct sluice_decision decision;
+        client_local_decide(local, &ask, false, 0, &decision);
+        assert_false(decision.allowed);
+    }
+    client_local_destroy(&local);
+}
+
 /* Takes one token of `n` keys each, so that their buckets are full again 100 ms later. */
 static void occupy(struct client_local *local, unsigned n, int64_t now_us) {
     for (unsigned i = 0; i < n; i++) {
@@ -181,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_peek_takes_nothing),
         cmocka_unit_test(test_texts_and_their_borders_tell_buckets_apart),
         cmocka_unit_test(test_cost_above_the_burst_is_never_granted),
+        cmocka_unit_test(test_a_text_that_is_too_long_is_not_read),
         cmocka_unit_test(test_keys_without_a_place_share_a_bucket),
         cmocka_unit_test(test_getting_a_place_refills_nothing),
         cmocka_unit_test(test_a_bucket_that_is_not_full_is_never_forgotten),

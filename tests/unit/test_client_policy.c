@@ -262,6 +262,18 @@ static void test_bucket_decides_a_batch_item_by_item_with_its_costs(void **state
     assert_local(&peek.decisions[0], true, 2);
 }
 
+static void test_bucket_does_not_hide_a_bad_check(void **state) {
+    struct client_fixture *fixture = *state;
+    struct ask one = {.fixture = fixture};
+    struct sluice_check bad = {
+        .tenant = "demo", .tenant_len = 4, .resource = "r", .resource_len = 1, .key_len = 300};
+    attach_local(fixture, fake_frontend_address(fixture->fake));
+    assert_true(sluice_check_async(fixture->client, &bad, ask_on_done, &one));
+    turn_until(fixture->loop, one.n_done > 0);
+    ask_assert_done(&one, SLUICE_INVALID_ARGUMENT, one.message);
+    assert_non_null(strstr(one.message, "key"));
+}
+
 static void test_bucket_decides_what_the_frontend_could_not(void **state) {
     struct client_fixture *fixture = *state;
     struct ask batch = {.fixture = fixture};
@@ -299,6 +311,7 @@ int main(void) {
         test(test_faults_and_closing_are_reported),
         test(test_bucket_decides_each_key_when_no_frontend_is_reached),
         test(test_bucket_decides_a_batch_item_by_item_with_its_costs),
+        test(test_bucket_does_not_hide_a_bad_check),
         test(test_bucket_decides_what_the_frontend_could_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
