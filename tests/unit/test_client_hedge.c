@@ -197,6 +197,36 @@ static void test_two_errors_are_the_last_one(void **state) {
     close_pair(&pair);
 }
 
+static void test_a_hedge_leaves_nothing_to_the_next_call(void **state) {
+    struct pair pair;
+    struct ask one, next = {.fixture = *state};
+    open_pair(&pair, *state, PEEKS, CLIENT_LATENCY_MIN_SAMPLES);
+    ask_both(&pair, &one, false);
+    allow(pair.first, 11);
+    assert_allowed(&pair, &one, 11);
+    pair.first = pair.second = NULL;
+    ask_about(&next, "alice"); /* in the same place, and not hedged, as it is a check */
+    turn_until(pair.fixture->loop, pair.first != NULL);
+    refuse(pair.first, WIRE_UNAVAILABLE);
+    turn_until(pair.fixture->loop, next.n_done > 0);
+    ask_assert_done(&next, SLUICE_UNAVAILABLE, "no");
+    close_pair(&pair);
+}
+
+static void test_what_is_answered_is_not_hedged_later(void **state) {
+    struct pair pair;
+    struct ask last = {.fixture = *state};
+    open_pair(&pair, *state, PEEKS, CLIENT_LATENCY_MIN_SAMPLES);
+    pair.are_silent = false;
+    peek(&last);
+    turn_until(pair.fixture->loop, last.n_done > 0);
+    struct sluice_stats stats = stats_of(&pair);
+    int64_t until_us = clock_mono_us() + 5000 + 2 * (int64_t)stats.latency_p95_us;
+    turn_until(pair.fixture->loop, clock_mono_us() > until_us);
+    assert_int_equal(stats_of(&pair).hedged, stats.hedged);
+    close_pair(&pair);
+}
+
 /* ---- connections that end ---- */
 
 static void test_either_may_die(void **state) {
@@ -355,6 +385,8 @@ int main(void) {
         test(test_while_the_first_is_late_the_second_gets_the_calls),
         test(test_an_error_leaves_the_other_one_to_decide),
         test(test_two_errors_are_the_last_one),
+        test(test_a_hedge_leaves_nothing_to_the_next_call),
+        test(test_what_is_answered_is_not_hedged_later),
         test(test_either_may_die),
         test(test_a_check_that_both_lost_is_told_once),
         test(test_a_check_that_one_may_have_counted_is_not_sent_a_third_time),
