@@ -18,6 +18,7 @@ struct script {
     const char *name; /* as the file in lua/ is called */
     const char *body; /* what SCRIPT LOAD and EVAL take; NUL-terminated */
     size_t body_bytes;
+    uint32_t n_keys;                  /* it takes so many, and one argument */
     char sha1[SCRIPT_SHA1_BYTES + 1]; /* of the body, in lower-case hex: what EVALSHA takes */
 };
 
