@@ -24,6 +24,8 @@ struct script {
 
 /* EVALSHA script_check.sha1 1 RECORD_KEY ARGUMENT, ARGUMENT as packed below. */
 extern const struct script script_check;
+/* EVALSHA script_heartbeat.sha1 2 FLEET_KEY_SEEN FLEET_KEY_TOLD ARGUMENT, as server/quota/fleet.h writes it. */
+extern const struct script script_heartbeat;
 
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,
