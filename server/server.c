@@ -6,6 +6,8 @@
 
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/base/secret.h"
+#include "server/control.h"
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
 #include "server/stats.h"
@@ -19,6 +21,7 @@ struct server {
     struct worker **workers;
     const struct worker_metrics **worker_metrics;
     size_t n_workers;
+    struct control *control; /* NULL without Redis */
     struct process_metrics metrics;
 };
 
@@ -53,7 +56,43 @@ static bool create_workers(struct server *server, const char *version, struct st
     return true;
 }
 
-struct server *server_create(const struct config *config, const char *version, struct status *status) {
+static void server_on_fleet_size(void *arg, uint32_t fleet_size) {
+    (void)arg;
+    (void)fleet_size;
+}
+
+static bool create_control(struct server *server, struct ev_loop *loop, const char *version,
+                           struct status *status) {
+    const struct config *config = server->config;
+    struct control_options options = {
+        .nodes = config->redis_nodes,
+        .user = config->redis_user,
+        .connect_timeout_us = config->redis_connect_timeout_us,
+        .address = server->address,
+        .version = version,
+        .fleet_size = 1,
+        .on_fleet_size = server_on_fleet_size,
+        .arg = server,
+    };
+    metric_set(&server->metrics.control.fleet_size, options.fleet_size);
+    if (config->redis_nodes[0] == '\0') {
+        return true;
+    }
+    char *password = NULL;
+    if (config->redis_password_file[0] != '\0') {
+        password = secret_read(config->redis_password_file, status);
+        if (password == NULL) {
+            return false;
+        }
+    }
+    options.password = password;
+    server->control = control_create(loop, &options, &server->metrics.control, status);
+    secret_destroy(&password);
+    return server->control != NULL;
+}
+
+struct server *server_create(struct ev_loop *loop, const struct config *config, const char *version,
+                             struct status *status) {
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         status_fail(status, "out of memory");
@@ -69,7 +108,7 @@ struct server *server_create(const struct config *config, const char *version, s
     if (server->listen_fd < 0) {
         goto fail;
     }
-    if (!create_workers(server, version, status)) {
+    if (!create_workers(server, version, status) || !create_control(server, loop, version, status)) {
         goto fail;
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
@@ -94,6 +133,7 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_drain(server->workers[i]);
     }
+    control_destroy(&server->control);
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }

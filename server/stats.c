@@ -5,7 +5,8 @@
 
 #define PROCESS_ROW(field, kind, family, labels, help)                                                         \
     {family, labels, kind, help, offsetof(struct process_metrics, field)},
-static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW)};
+#define CONTROL_ROW(field, ...) PROCESS_ROW(control.field, __VA_ARGS__)
+static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW) CONTROL_METRICS(CONTROL_ROW)};
 
 #define WORKER_ROW(part, field, kind, family, labels, help)                                                    \
     {family, labels, kind, help,                                                                               \

@@ -11,6 +11,7 @@
 
 #include "server/base/buf.h"
 #include "server/base/metric.h"
+#include "server/control.h"
 #include "server/limit/limiter.h"
 #include "server/net/conn.h"
 #include "server/net/service.h"
@@ -26,6 +27,7 @@
 
 struct process_metrics {
     PROCESS_METRICS(METRIC_FIELD)
+    struct control_metrics control;
 };
 
 struct worker_metrics {
