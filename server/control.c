@@ -23,6 +23,7 @@
 #define BEAT_TIMEOUT_US INT64_C(1000000)
 #define LEAVE_TIMEOUT_US INT64_C(100000)
 #define REFRESH_EVERY_US INT64_C(1000000)
+#define WATCH_CLOCKS_EVERY_US INT64_C(2000000)
 
 enum {
     CONTROL_MAGIC = 0x7ed15c20,
@@ -132,6 +133,39 @@ static void leave(struct control *control) {
     }
 }
 
+/* ---- nodes ---- */
+
+struct reading {
+    struct node_metrics *nodes;
+    size_t n_nodes;
+    bool is_short;
+};
+
+static void read_clock(void *arg, const struct node_addr *addr, int64_t ahead_us) {
+    struct reading *reading = arg;
+    struct node_metrics *nodes = reallocarray(reading->nodes, reading->n_nodes + 1, sizeof *nodes);
+    if (nodes == NULL) {
+        reading->is_short = true;
+        return;
+    }
+    reading->nodes = nodes;
+    struct node_metrics *node = &nodes[reading->n_nodes++];
+    node_addr_format(addr, node->node);
+    node->clock_drift_s = (double)ahead_us * 1e-6;
+}
+
+bool control_read_nodes(const struct control *control, struct node_metrics **nodes, size_t *n_nodes) {
+    struct reading reading = {.nodes = NULL};
+    cluster_each_clock(control->cluster, clock_mono_us(), read_clock, &reading);
+    if (reading.is_short) {
+        free(reading.nodes);
+        return false;
+    }
+    *nodes = reading.nodes;
+    *n_nodes = reading.n_nodes;
+    return true;
+}
+
 /* ---- lifecycle ---- */
 
 /* JSON without escapes: a host's name has no need of them. */
@@ -170,6 +204,7 @@ struct control *control_create(struct ev_loop *loop, const struct control_option
         .connect_timeout_us = options->connect_timeout_us,
         .max_inflight_per_node = MAX_INFLIGHT,
         .refresh_every_us = REFRESH_EVERY_US,
+        .watch_clocks_every_us = WATCH_CLOCKS_EVERY_US,
         .scripts = scripts,
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };

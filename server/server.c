@@ -163,5 +163,13 @@ bool server_is_ready(const struct server *server) {
 
 bool server_render_metrics(struct server *server, struct buf *out) {
     metric_set(&server->metrics.ready, server_is_ready(server));
-    return stats_render(out, &server->metrics, server->worker_metrics, server->n_workers);
+    struct node_metrics *nodes = NULL;
+    size_t n_nodes = 0;
+    if (server->control != NULL && !control_read_nodes(server->control, &nodes, &n_nodes)) {
+        return false;
+    }
+    bool is_rendered =
+        stats_render(out, &server->metrics, nodes, n_nodes, server->worker_metrics, server->n_workers);
+    free(nodes);
+    return is_rendered;
 }

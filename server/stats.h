@@ -38,9 +38,10 @@ struct worker_metrics {
     struct redis_metrics redis;
 };
 
-/* Appends everything: the process's metrics and the sums over the workers'. False when memory is short. */
-bool stats_render(struct buf *out, const struct process_metrics *process,
-                  const struct worker_metrics *const *workers, size_t n_workers)
+/* Appends everything: the process's metrics, those of the Redis nodes that it knows, and the sums over the
+ * workers'. False when memory is short. */
+bool stats_render(struct buf *out, const struct process_metrics *process, const struct node_metrics *nodes,
+                  size_t n_nodes, const struct worker_metrics *const *workers, size_t n_workers)
     __attribute__((warn_unused_result));
 
 /* Writes "family<TAB>kind<TAB>help" for each family, for the docs check. */

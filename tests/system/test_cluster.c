@@ -99,6 +99,27 @@ static void test_leaky_bucket_is_shared_by_frontends(void **state) {
     assert_int_equal(raw_decide(world->raw[1], check)->verdict, WIRE_DENY);
 }
 
+/* All nodes share the machine's clock. */
+static void test_clock_of_each_master_is_shown(void **state) {
+    struct world *world = *state;
+    static char page[64 * 1024];
+    for (size_t i = 0; i < CLUSTER_MASTERS; i++) {
+        char series[96];
+        snprintf(series, sizeof series, "\nsluice_redis_clock_drift_seconds{node=\"127.0.0.1:%u\"} ",
+                 world->cluster.ports[i]);
+        int64_t deadline_us = harness_now_us() + 10000000;
+        const char *row = NULL;
+        while (row == NULL) {
+            assert_true(harness_now_us() < deadline_us);
+            frontend_get(&world->frontends[1], "/metrics", page, sizeof page);
+            row = strstr(page, series);
+            harness_sleep_ms(10);
+        }
+        double drift_s = strtod(row + strlen(series), NULL);
+        assert_true(drift_s > -0.1 && drift_s < 0.1);
+    }
+}
+
 static void test_keys_are_spread_over_all_masters(void **state) {
     struct world *world = *state;
     assert_int_equal(raw_pipeline(world->raw[0], "t", "five", 10000, 1000), 1000 * 5);
@@ -333,6 +354,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
         CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
+        CLUSTER_TEST(test_clock_of_each_master_is_shown),
         CLUSTER_TEST(test_keys_are_spread_over_all_masters),
         CLUSTER_TEST(test_denial_writes_nothing),
         CLUSTER_TEST(test_flushed_scripts_are_sent_again),

@@ -140,6 +140,26 @@ static void test_silent_redis_does_not_delay_the_end(void **state) {
     teardown(&bench);
 }
 
+static void test_clocks_of_nodes_can_be_read(void **state) {
+    (void)state;
+    struct bench bench;
+    struct node_metrics *nodes = NULL;
+    size_t n_nodes = 0;
+    char name[32];
+    setup(&bench);
+    fake_redis_set_ahead(bench.fake, 3000000);
+    assert_true(control_read_nodes(bench.control, &nodes, &n_nodes));
+    assert_int_equal(n_nodes, 0);
+    assert_null(nodes);
+    turn_until(bench.loop, fake_redis_count(bench.fake, "TIME") == 1);
+    turn_until(bench.loop, control_read_nodes(bench.control, &nodes, &n_nodes) && n_nodes == 1);
+    snprintf(name, sizeof name, "127.0.0.1:%u", (unsigned)fake_redis_port(bench.fake));
+    assert_string_equal(nodes[0].node, name);
+    assert_true(nodes[0].clock_drift_s > 2.9 && nodes[0].clock_drift_s < 3.1);
+    free(nodes);
+    teardown(&bench);
+}
+
 static void test_bad_list_of_nodes_is_refused(void **state) {
     (void)state;
     struct control_metrics metrics = {0};
@@ -159,6 +179,7 @@ int main(void) {
         cmocka_unit_test(test_without_redis_it_tries_and_goes_at_once),
         cmocka_unit_test(test_goodbye_is_the_id_alone),
         cmocka_unit_test(test_silent_redis_does_not_delay_the_end),
+        cmocka_unit_test(test_clocks_of_nodes_can_be_read),
         cmocka_unit_test(test_bad_list_of_nodes_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
