@@ -71,7 +71,6 @@ static void start_pause(struct control *control, bool was_answered) {
 static void hear(struct control *control, int64_t n_live) {
     if (fleet_hear(&control->fleet, n_live, clock_mono_us())) {
         log_write(LOG_INFO, "fleet", "frontends that live: %" PRIu32, control->fleet.size);
-        metric_set(&control->metrics->fleet_size, control->fleet.size);
         control->on_fleet_size(control->arg, control->fleet.size);
     }
 }
@@ -214,7 +213,6 @@ struct control *control_create(struct ev_loop *loop, const struct control_option
         return NULL;
     }
     fleet_init(&control->fleet, options->fleet_size, hash_random_seed(), hash_random_seed());
-    metric_set(&metrics->fleet_size, options->fleet_size);
     describe(control, options);
     ev_timer_init(&control->pause, control_on_pause_end, 0., 0.);
     control->pause.data = control;

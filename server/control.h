@@ -16,8 +16,6 @@
 #include "server/store/node_addr.h"
 
 #define CONTROL_METRICS(X)                                                                                     \
-    X(fleet_size, METRIC_GAUGE, "sluice_fleet_size", "",                                                       \
-      "Frontends that live, this one included, as far as it knows")                                            \
     X(heartbeats, METRIC_COUNTER, "sluice_heartbeats_total", "result=\"ok\"",                                  \
       "Heartbeats of this frontend, by whether Redis has answered")                                            \
     X(heartbeats_failed, METRIC_COUNTER, "sluice_heartbeats_total", "result=\"failed\"", "")

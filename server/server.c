@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "server/base/clock.h"
+#include "server/base/hash.h"
 #include "server/base/log.h"
 #include "server/base/secret.h"
 #include "server/control.h"
+#include "server/limit/fallback.h"
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
 #include "server/stats.h"
@@ -16,6 +18,7 @@
 struct server {
     const struct config *config;
     struct quota_set *quotas;
+    struct fallback *fallback;
     int listen_fd;
     char address[LISTENER_ADDRESS_BYTES];
     struct worker **workers;
@@ -32,6 +35,21 @@ static struct quota_set *load_quotas(const struct config *config, struct status 
     return registry_load_file(config->quotas, status);
 }
 
+/* An embedded store does not fail and needs none. */
+static bool create_fallback(struct server *server, struct status *status) {
+    const struct config *config = server->config;
+    if (config->redis_nodes[0] == '\0') {
+        return true;
+    }
+    server->fallback = fallback_create((uint64_t)config->fallback_keys, quota_set_max_limits(server->quotas));
+    if (server->fallback == NULL) {
+        return status_fail(status, "out of memory for %lld keys (fallback_keys)",
+                           (long long)config->fallback_keys);
+    }
+    fallback_set_fleet_size(server->fallback, (uint32_t)config->fleet_size);
+    return true;
+}
+
 static bool create_workers(struct server *server, const char *version, struct status *status) {
     size_t n = (size_t)server->config->workers;
     server->workers = calloc(n, sizeof *server->workers);
@@ -39,9 +57,15 @@ static bool create_workers(struct server *server, const char *version, struct st
     if (server->workers == NULL || server->worker_metrics == NULL) {
         return status_fail(status, "out of memory");
     }
+    struct worker_options options = {
+        .config = server->config,
+        .version = version,
+        .listen_fd = server->listen_fd,
+        .key_seed = hash_random_seed(),
+        .fallback = server->fallback,
+    };
     for (; server->n_workers < n; server->n_workers++) {
-        struct worker *worker =
-            worker_create(server->config, server->quotas, server->listen_fd, version, status);
+        struct worker *worker = worker_create(&options, server->quotas, status);
         if (worker == NULL) {
             return false;
         }
@@ -57,27 +81,26 @@ static bool create_workers(struct server *server, const char *version, struct st
 }
 
 static void server_on_fleet_size(void *arg, uint32_t fleet_size) {
-    (void)arg;
-    (void)fleet_size;
+    const struct server *server = arg;
+    fallback_set_fleet_size(server->fallback, fleet_size);
 }
 
 static bool create_control(struct server *server, struct ev_loop *loop, const char *version,
                            struct status *status) {
     const struct config *config = server->config;
+    if (config->redis_nodes[0] == '\0') {
+        return true;
+    }
     struct control_options options = {
         .nodes = config->redis_nodes,
         .user = config->redis_user,
         .connect_timeout_us = config->redis_connect_timeout_us,
         .address = server->address,
         .version = version,
-        .fleet_size = 1,
+        .fleet_size = (uint32_t)config->fleet_size,
         .on_fleet_size = server_on_fleet_size,
         .arg = server,
     };
-    metric_set(&server->metrics.control.fleet_size, options.fleet_size);
-    if (config->redis_nodes[0] == '\0') {
-        return true;
-    }
     char *password = NULL;
     if (config->redis_password_file[0] != '\0') {
         password = secret_read(config->redis_password_file, status);
@@ -108,7 +131,8 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
     if (server->listen_fd < 0) {
         goto fail;
     }
-    if (!create_workers(server, version, status) || !create_control(server, loop, version, status)) {
+    if (!create_fallback(server, status) || !create_workers(server, version, status) ||
+        !create_control(server, loop, version, status)) {
         goto fail;
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
@@ -137,6 +161,7 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
+    fallback_destroy(&server->fallback);
     if (server->listen_fd >= 0) {
         close(server->listen_fd);
     }
@@ -168,8 +193,15 @@ bool server_render_metrics(struct server *server, struct buf *out) {
     if (server->control != NULL && !control_read_nodes(server->control, &nodes, &n_nodes)) {
         return false;
     }
-    bool is_rendered =
-        stats_render(out, &server->metrics, nodes, n_nodes, server->worker_metrics, server->n_workers);
+    struct stats_sources sources = {
+        .process = &server->metrics,
+        .fallback = server->fallback != NULL ? fallback_metrics(server->fallback) : NULL,
+        .nodes = nodes,
+        .n_nodes = n_nodes,
+        .workers = server->worker_metrics,
+        .n_workers = server->n_workers,
+    };
+    bool is_rendered = stats_render(out, &sources);
     free(nodes);
     return is_rendered;
 }

@@ -12,6 +12,10 @@ static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW) C
     {family, label, kind, help, offsetof(struct node_metrics, field)},
 static const struct metric_desc node_rows[] = {NODE_METRICS(NODE_ROW)};
 
+#define FALLBACK_ROW(field, kind, family, labels, help)                                                        \
+    {family, labels, kind, help, offsetof(struct fallback_metrics, field)},
+static const struct metric_desc fallback_rows[] = {FALLBACK_METRICS(FALLBACK_ROW)};
+
 #define WORKER_ROW(part, field, kind, family, labels, help)                                                    \
     {family, labels, kind, help,                                                                               \
      offsetof(struct worker_metrics, part) + offsetof(struct part##_metrics, field)},
@@ -25,16 +29,19 @@ static const struct metric_desc worker_rows[] = {CONN_METRICS(CONN_ROW) SERVICE_
 
 enum {
     N_PROCESS_ROWS = sizeof process_rows / sizeof process_rows[0],
+    N_FALLBACK_ROWS = sizeof fallback_rows / sizeof fallback_rows[0],
     N_NODE_ROWS = sizeof node_rows / sizeof node_rows[0],
     N_WORKER_ROWS = sizeof worker_rows / sizeof worker_rows[0],
 };
 
-bool stats_render(struct buf *out, const struct process_metrics *process, const struct node_metrics *nodes,
-                  size_t n_nodes, const struct worker_metrics *const *workers, size_t n_workers) {
-    const void *processes[] = {process};
+bool stats_render(struct buf *out, const struct stats_sources *sources) {
+    const void *processes[] = {sources->process}, *fallbacks[] = {sources->fallback};
     return metric_render(out, process_rows, N_PROCESS_ROWS, processes, 1) &&
-           metric_render_items(out, node_rows, N_NODE_ROWS, nodes, n_nodes, sizeof *nodes) &&
-           metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)workers, n_workers);
+           metric_render(out, fallback_rows, N_FALLBACK_ROWS, fallbacks, sources->fallback != NULL) &&
+           metric_render_items(out, node_rows, N_NODE_ROWS, sources->nodes, sources->n_nodes,
+                               sizeof *sources->nodes) &&
+           metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)sources->workers,
+                         sources->n_workers);
 }
 
 static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
@@ -47,6 +54,7 @@ static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
 
 void stats_describe(FILE *out) {
     describe_rows(out, process_rows, N_PROCESS_ROWS);
+    describe_rows(out, fallback_rows, N_FALLBACK_ROWS);
     describe_rows(out, node_rows, N_NODE_ROWS);
     describe_rows(out, worker_rows, N_WORKER_ROWS);
 }

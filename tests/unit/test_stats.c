@@ -7,7 +7,14 @@ static char *rendered(const struct process_metrics *process, const struct worker
                       size_t n) {
     static const struct node_metrics node = {.node = "[::1]:6379", .clock_drift_s = -0.25};
     struct buf out = {0};
-    assert_true(stats_render(&out, process, &node, 1, workers, n));
+    struct fallback_metrics fallback = {.fleet_size = 3};
+    struct stats_sources sources = {.process = process,
+                                    .fallback = &fallback,
+                                    .nodes = &node,
+                                    .n_nodes = 1,
+                                    .workers = workers,
+                                    .n_workers = n};
+    assert_true(stats_render(&out, &sources));
     assert_true(buf_append(&out, "", 1));
     char *text = strdup((const char *)buf_front(&out));
     buf_deinit(&out);
@@ -25,6 +32,7 @@ static void test_workers_are_summed_and_nodes_told_apart(void **state) {
     metric_add(&second.redis.commands, 3);
     char *text = rendered(&process, both, 2);
     assert_non_null(strstr(text, "\nsluice_workers 2\n"));
+    assert_non_null(strstr(text, "\nsluice_fleet_size 3\n"));
     assert_non_null(strstr(text, "\nsluice_decisions_total{decision=\"allow\",source=\"store\"} 42\n"));
     assert_non_null(strstr(text, "\nsluice_redis_commands_total 3\n"));
     assert_non_null(strstr(text, "\nsluice_redis_clock_drift_seconds{node=\"[::1]:6379\"} -0.250000\n"));
