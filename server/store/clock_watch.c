@@ -9,7 +9,7 @@
 #include "server/base/log.h"
 #include "server/store/topology.h"
 
-enum { CLOCK_WATCH_MAGIC = 0x7ed15c13, MAX_DIGITS = 12 };
+enum { CLOCK_WATCH_MAGIC = 0x7ed15c13, MAX_DIGITS = 12, REFRESH_EVERY_TICKS = 15 };
 
 #define LOG_EVERY_US INT64_C(60000000)
 #define FIRST_AFTER 0.1 /* of the time between two */
@@ -19,6 +19,7 @@ struct clock_watch {
     struct ev_loop *loop;
     struct topology *topology;
     ev_timer tick;
+    uint32_t n_ticks;
     struct log_gate own_gate, spread_gate;
 };
 
@@ -135,6 +136,9 @@ static void clock_watch_on_tick(struct ev_loop *loop, ev_timer *timer, int event
     struct clock_watch *watch = timer->data;
     ensure(watch->magic, ==, CLOCK_WATCH_MAGIC);
     judge(watch, clock_mono_us());
+    if (++watch->n_ticks % REFRESH_EVERY_TICKS == 0) {
+        topology_refresh_soon(watch->topology);
+    }
     struct topology_node *node = NULL;
     while ((node = topology_next(watch->topology, node)) != NULL) {
         if (topology_is_owner(node)) {

@@ -2,7 +2,8 @@
  *
  * The scripts go by the time of the node that runs them. A node whose clock differs does no harm by itself; but
  * when another takes its slots over, the time of their buckets steps. Only TIME of connected owners is asked:
- * the clocks of replicas are not known. One thread. */
+ * the clocks of replicas are not known. TIME is never redirected, so a node that has handed its slots over would go
+ * unnoticed: the slot map is read anew with every fifteenth round. One thread. */
 #ifndef SLUICE_STORE_CLOCK_WATCH_H
 #define SLUICE_STORE_CLOCK_WATCH_H
 

@@ -168,6 +168,23 @@ static void test_node_that_hangs_is_asked_once(void **state) {
     teardown(&bench);
 }
 
+/* Nobody calls a script, so no redirect tells. */
+static void test_new_owner_is_found(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, 0, 0);
+    struct fake_redis *c = fake_redis_start(bench.loop, 0);
+    fake_redis_set_ahead(c, 500 * MS);
+    turn_until(bench.loop, shows(&bench, bench.b, 0));
+    fake_redis_set_owners(bench.a, "127.0.0.1", bench.a, 8192, c, 0);
+    fake_redis_set_owners(bench.b, "127.0.0.1", bench.a, 8192, c, 0);
+    fake_redis_set_owners(c, "127.0.0.1", bench.a, 8192, c, 0);
+    turn_until(bench.loop, shows(&bench, c, 500 * MS));
+    assert_false(shows(&bench, bench.b, 0));
+    fake_redis_stop(&c);
+    teardown(&bench);
+}
+
 static void test_what_is_no_time_is_refused(void **state) {
     (void)state;
     static const char *const replies[] = {"+OK\r\n",
@@ -203,6 +220,7 @@ int main(void) {
         cmocka_unit_test(test_clock_that_differs_is_told_once_a_minute),
         cmocka_unit_test(test_nodes_apart_are_told_though_each_is_near),
         cmocka_unit_test(test_node_that_hangs_is_asked_once),
+        cmocka_unit_test(test_new_owner_is_found),
         cmocka_unit_test(test_what_is_no_time_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
