@@ -35,6 +35,7 @@ struct cluster_options {
     uint32_t n_scripts;                  /* 1 ... CLUSTER_MAX_SCRIPTS */
     struct breaker_options breaker;      /* of each node */
     struct slot_board *slot_board;       /* see topology.h */
+    int64_t watch_clocks_every_us;       /* see clock_watch.h; 0: never */
 };
 
 struct cluster;
@@ -82,5 +83,9 @@ void cluster_abandon(struct cluster_call *call);
 
 /* Every slot has an owner, and each of these is connected. */
 bool cluster_is_ready(const struct cluster *cluster);
+
+/* Called for each owner of slots whose clock is known, with how far it is ahead of this frontend's. */
+typedef void (*cluster_clock_fn)(void *arg, const struct node_addr *addr, int64_t ahead_us);
+void cluster_each_clock(const struct cluster *cluster, int64_t now_us, cluster_clock_fn fn, void *arg);
 
 #endif

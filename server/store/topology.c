@@ -115,6 +115,19 @@ struct topology_node *topology_node_at(struct topology *topology, const struct n
     return node;
 }
 
+struct topology_node *topology_next(struct topology *topology, const struct topology_node *node) {
+    for (uint16_t i = node != NULL ? (uint16_t)(node->number + 1) : 0; i < topology->n_places; i++) {
+        if (topology->nodes[i] != NULL) {
+            return topology->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+bool topology_is_owner(const struct topology_node *node) {
+    return node->topology->map.n_slots_of_node[node->number] > 0;
+}
+
 static void free_node(struct topology *topology, uint16_t place) {
     struct topology_node *node = topology->nodes[place];
     if (node != NULL) {

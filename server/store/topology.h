@@ -15,6 +15,7 @@
 #include "server/base/log.h"
 #include "server/base/status.h"
 #include "server/store/breaker.h"
+#include "server/store/clock_watch.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
@@ -32,6 +33,7 @@ struct topology_node {
     struct topology *topology;
     struct redis_conn *conn;
     struct breaker breaker;
+    struct clock_probe clock_probe;
     struct log_gate down_gates[LOG_WARN + 1]; /* by level */
 };
 
@@ -60,6 +62,10 @@ void topology_destroy(struct topology **topology);
 struct topology_node *topology_owner(struct topology *topology, uint16_t slot);
 /* The node at `addr`, made and connecting if it is new; NULL when memory is short or there are too many. */
 struct topology_node *topology_node_at(struct topology *topology, const struct node_addr *addr);
+/* The nodes one after the other: the first after NULL, NULL after the last. Not across turns of the loop. */
+struct topology_node *topology_next(struct topology *topology, const struct topology_node *node);
+/* Has it slots? */
+bool topology_is_owner(const struct topology_node *node);
 /* A redirect said so; the rest of the map may be out of date as well. */
 void topology_move_slot(struct topology *topology, uint16_t slot, const struct topology_node *owner);
 /* Has the map read anew, as soon as it may be. */

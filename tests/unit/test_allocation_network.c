@@ -60,7 +60,12 @@ static void stop_nodes(struct world *world) {
 enum { MEMORY_IS_SHORT_US = 20000, PATIENCE_US = 2000000 };
 
 static const struct script script = {
-    .name = "ten", .body = "return 10\n", .body_bytes = 10, .sha1 = "0123456789012345678901234567890123456789"};
+    .name = "ten",
+    .body = "return 10\n",
+    .body_bytes = 10,
+    .n_keys = 1,
+    .sha1 = "0123456789012345678901234567890123456789",
+};
 static const struct script *const scripts[] = {&script};
 
 struct cluster_note {
