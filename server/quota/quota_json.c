@@ -14,6 +14,10 @@ enum { PATH_BYTES = 160, NUMBER_BYTES = 24, WRITTEN_MAX_BYTES = 2048 };
 
 /* ---- reading ---- */
 
+static struct bytes text_of(const char *text, size_t len) {
+    return (struct bytes){.data = (const uint8_t *)text, .len = len};
+}
+
 /* Writes "path.field: reason"; an empty path or field is left out. */
 static int fail_at(const char *path, const char *field, struct status *status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -49,9 +53,19 @@ static const char *kind_of(const json_t *value) {
     return "";
 }
 
+static int fail_unknown(const char *path, const char *key, const struct yaml_field *fields, size_t n_fields,
+                        struct status *status) {
+    char names[PATH_BYTES] = "";
+    for (size_t i = 0, used = 0; i < n_fields && used < sizeof names; i++) {
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", fields[i].name);
+    }
+    struct units_shown shown = units_show_text(text_of(key, strlen(key)));
+    return fail_at(path, shown.text, status, "there is no such field here; the fields are: %s", names);
+}
+
 /* The values of an object that has no fields but these; NULL for one that is absent. */
-static bool read_fields(json_t *object, const char *path, const struct yaml_field *fields,
-                        size_t n_fields, json_t **values, struct status *status) {
+static bool read_fields(json_t *object, const char *path, const struct yaml_field *fields, size_t n_fields,
+                        json_t **values, struct status *status) {
     if (!json_is_object(object)) {
         return fail_at(path, "", status, "is %s; an object is needed", kind_of(object));
     }
@@ -64,23 +78,17 @@ static bool read_fields(json_t *object, const char *path, const struct yaml_fiel
         }
     }
     void *iter = json_object_iter(object);
-    for (; n_known < json_object_size(object) && iter != NULL;
-         iter = json_object_iter_next(object, iter)) {
+    for (; n_known < json_object_size(object) && iter != NULL; iter = json_object_iter_next(object, iter)) {
         const char *key = json_object_iter_key(iter);
         size_t i = 0;
         while (i < n_fields && strcmp(fields[i].name, key) != 0) {
             i++;
         }
         if (i == n_fields) {
-            struct units_shown shown = units_show_text((struct bytes){(const uint8_t *)key, strlen(key)});
-            return fail_at(path, shown.text, status, "there is no such field here");
+            return fail_unknown(path, key, fields, n_fields, status);
         }
     }
     return true;
-}
-
-static struct bytes text_of(const char *text, size_t len) {
-    return (struct bytes){.data = (const uint8_t *)text, .len = len};
 }
 
 static bool read_string(json_t *value, const char *path, const char *field, struct bytes *text,
@@ -108,8 +116,7 @@ static bool read_integer(json_t *value, const char *path, const char *field, cha
     return true;
 }
 
-static bool read_limit(json_t *value, const char *path, struct quota_rules *rules,
-                       struct status *status) {
+static bool read_limit(json_t *value, const char *path, struct quota_rules *rules, struct status *status) {
     json_t *values[QUOTA_N_LIMIT_FIELDS];
     struct bytes texts[QUOTA_N_LIMIT_FIELDS] = {{0}};
     char digits[NUMBER_BYTES];
@@ -131,8 +138,7 @@ static bool read_limit(json_t *value, const char *path, struct quota_rules *rule
                    reason.text);
 }
 
-static bool read_limits(json_t *list, const char *path, struct quota_rules *rules,
-                        struct status *status) {
+static bool read_limits(json_t *list, const char *path, struct quota_rules *rules, struct status *status) {
     if (json_array_size(list) == 0) {
         return fail_at(path, "limits", status, "is empty; at least one limit is needed");
     }
