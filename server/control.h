@@ -143,7 +143,7 @@ struct control_range {
     bool is_latest;                      /* the last `limit` of all; the above are not looked at */
     uint32_t limit;                      /* 1 ... CONTROL_MAX_ENTRIES */
 };
-enum { CONTROL_MAX_ENTRIES = 1000 };
+enum { CONTROL_MAX_ENTRIES = 500 };
 
 struct control_call *control_changes(struct control *control, const struct control_range *range,
                                      control_changes_fn done, void *arg, struct status *status);
