@@ -17,6 +17,7 @@
 #include "server/core/bucket.h"
 #include "server/core/quota.h"
 #include "server/core/quota_set.h"
+#include "server/quota/ledger.h"
 #include "server/quota/fleet.h"
 #include "server/store/node_addr.h"
 
@@ -94,7 +95,7 @@ enum control_change_kind {
     CONTROL_DEFAULT /* `unknown` is what unknown callers get */
 };
 
-#define CONTROL_ANY_REVISION INT64_C(-1)
+#define CONTROL_ANY_REVISION LEDGER_ANY_REVISION
 enum { CONTROL_MAX_CHANGES = 1000 };
 
 struct control_change {
@@ -128,20 +129,10 @@ struct control_call *control_change(struct control *control, const struct contro
 void control_refused(struct control *control, struct bytes tenant, struct bytes resource, struct bytes attempt,
                      const char *reason, struct control_asker asker);
 
-/* One entry of the audit. A change has part 0; what was refused, or reset, after it has parts 1, 2, ... */
-struct control_entry {
-    uint64_t revision, part;
-    int64_t at_ms;     /* since 1970, by the clock of Redis */
-    struct bytes what; /* put, delete, default, refused or reset */
-    struct bytes who, from;
-    struct bytes tenant, resource, key; /* the key is that of a bucket that was reset */
-    struct bytes old, new;              /* quotas as JSON; of the default "allow" or "deny"; empty: none */
-    struct bytes detail;                /* why it was refused */
-};
-
+/* What an entry of the audit tells, ledger.h says. */
 struct control_changes_result {
     enum control_outcome outcome;
-    const struct control_entry *entries; /* oldest first */
+    const struct ledger_entry *entries; /* oldest first */
     uint32_t n_entries;
     const char *reason;
 };
@@ -152,7 +143,7 @@ struct control_range {
     bool is_latest;                      /* the last `limit` of all; the above are not looked at */
     uint32_t limit;                      /* 1 ... CONTROL_MAX_ENTRIES */
 };
-enum { CONTROL_MAX_ENTRIES = 1000 };
+enum { CONTROL_MAX_ENTRIES = 500 };
 
 struct control_call *control_changes(struct control *control, const struct control_range *range,
                                      control_changes_fn done, void *arg, struct status *status);
