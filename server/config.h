@@ -24,7 +24,9 @@
     X(listen, ADDRESS, "127.0.0.1:7380", 0, 65535, false, "HOST:PORT",                                         \
       "Where checks are answered; port 0 takes any free port.")                                                \
     X(admin_listen, ADDRESS_OR_OFF, "127.0.0.1:7381", 0, 65535, false, "HOST:PORT|off",                        \
-      "Where health and metrics are served over HTTP; off serves none.")                                       \
+      "Where operators look and steer over HTTP; off serves nothing.")                                         \
+    X(admin_tokens, PATH, "", 0, 4095, false, "FILE",                                                          \
+      "Who may use the admin endpoint, by token; empty lets everybody, and only on a loopback address.")       \
     X(workers, INTEGER, "1", 1, 64, false, "N",                                                                \
       "Threads that answer checks; more than one needs redis_nodes.")                                          \
     X(quotas, PATH, "", 0, 4095, false, "FILE",                                                                \

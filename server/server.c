@@ -182,6 +182,10 @@ const char *server_address(const struct server *server) {
     return server->address;
 }
 
+const struct quota_set *server_quotas(const struct server *server) {
+    return server->quotas;
+}
+
 bool server_is_ready(const struct server *server) {
     for (size_t i = 0; i < server->n_workers; i++) {
         if (!worker_is_ready(server->workers[i])) {

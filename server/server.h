@@ -12,6 +12,7 @@
 #include "server/base/buf.h"
 #include "server/base/status.h"
 #include "server/config.h"
+#include "server/core/quota_set.h"
 
 struct server;
 
@@ -26,6 +27,8 @@ void server_destroy(struct server **server);
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
 const char *server_address(const struct server *server);
+/* The quotas that the frontend began with; borrowed. */
+const struct quota_set *server_quotas(const struct server *server);
 /* Can every worker's store decide for every key? */
 bool server_is_ready(const struct server *server);
 /* Appends all metrics as Prometheus text. False when memory is short. */
