@@ -1,6 +1,7 @@
 /* query.c — the part of a URL behind '?'; see query.h. */
 #include "admin/query.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "admin/percent.h"
@@ -24,9 +25,10 @@ const char *query_field_name(enum query_field field) {
 
 static bool fail_unknown(struct bytes name, unsigned known, struct status *status) {
     char names[NAMES_BYTES] = "";
-    for (size_t i = 0; i < QUERY_N_FIELDS; i++) {
+    for (size_t i = 0, used = 0; i < QUERY_N_FIELDS && used < sizeof names; i++) {
         if ((known & QUERY_BIT(i)) != 0) {
-            strcat(strcat(names, names[0] != '\0' ? ", " : ": "), fields[i].name);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : ": ",
+                                     fields[i].name);
         }
     }
     return status_fail(status, "%s: there is no such parameter here%s%s", units_show_text(name).text,
