@@ -165,13 +165,8 @@ static bool read_changes(struct call *call, json_t *document) {
 
 static bool read_body(struct call *call) {
     static const char *const needed[] = {"changes", NULL}, *const optional[] = {"default", NULL};
-    json_error_t error;
-    json_t *document =
-        json_loadb((const char *)buf_front(&call->body), buf_len(&call->body), JSON_REJECT_DUPLICATES, &error);
+    json_t *document = call_read_json(call);
     if (document == NULL) {
-        struct bytes text = {.data = (const uint8_t *)error.text, .len = strlen(error.text)};
-        call_refuse(call, 400, "body", "is not good JSON: line %d, column %d: %s", error.line, error.column,
-                    units_show_text(text).text);
         return false;
     }
     bool is_good = judge_fields(call, "", document, needed, optional) && read_changes(call, document);

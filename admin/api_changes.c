@@ -30,12 +30,17 @@ static json_t *create_time(int64_t at_ms) {
     return json_string(text);
 }
 
+/* In Redis the default stands under a name of its own. */
+static struct bytes resource_of(const struct ledger_entry *entry) {
+    return entry->tenant.len > 0 ? entry->resource : (struct bytes){.data = NULL};
+}
+
 static json_t *create_entry(const struct ledger_entry *entry) {
     json_t *value = json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", create_id(entry),
                               "revision", (json_int_t)entry->revision, "what", json_of_bytes(entry->what), "at",
                               create_time(entry->at_ms), "who", json_of_bytes(entry->who), "from",
                               json_of_bytes(entry->from), "tenant", json_of_bytes(entry->tenant), "resource",
-                              json_of_bytes(entry->resource), "old", json_of_text(entry->old), "new",
+                              json_of_bytes(resource_of(entry)), "old", json_of_text(entry->old), "new",
                               json_of_text(entry->new));
     bool is_whole = value != NULL;
     if (is_whole && entry->key.len > 0) {

@@ -117,13 +117,9 @@ static void put_done(void *arg, const struct control_change_result *result) {
 /* The rules in the body; false: the call is refused. */
 static bool read_rules(struct call *call, struct quota_rules *rules) {
     static const char path[] = "quota";
-    struct bytes text = {.data = buf_front(&call->body), .len = buf_len(&call->body)};
     struct status status;
-    json_error_t error;
-    json_t *value = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *value = call_read_json(call);
     if (value == NULL) {
-        call_refuse(call, 400, "body", "is not good JSON: line %d, column %d: %s", error.line, error.column,
-                    units_show_text((struct bytes){(const uint8_t *)error.text, strlen(error.text)}).text);
         return false;
     }
     bool is_good = quota_json_read_value(value, path, rules, &status);
@@ -159,7 +155,9 @@ void api_quota_put(struct call *call) {
         return;
     }
     change.rules = &state->rules;
-    state->is_new = find_quota(call) == NULL;
+    /* What was expected tells; else this frontend's own view, which may be a moment old. */
+    state->is_new =
+        change.if_revision == 0 || (change.if_revision == CONTROL_ANY_REVISION && find_quota(call) == NULL);
     send_change(call, &change, put_done);
 }
 

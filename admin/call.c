@@ -274,6 +274,19 @@ void call_answer_json(struct call *call, unsigned int status, struct json_t *val
     answer_value(call, status, JSON_CONTENT_TYPE, value);
 }
 
+struct json_t *call_read_json(struct call *call) {
+    json_error_t error;
+    json_t *value =
+        json_loadb((const char *)buf_front(&call->body), buf_len(&call->body), JSON_REJECT_DUPLICATES, &error);
+    if (value == NULL && json_error_code(&error) == json_error_out_of_memory) {
+        call_refuse(call, 500, NULL, "out of memory");
+    } else if (value == NULL) {
+        call_refuse(call, 400, "body", "is not good JSON: line %d, column %d: %s", error.line, error.column,
+                    units_show_text(bytes_of(error.text)).text);
+    }
+    return value;
+}
+
 void call_set_etag(struct call *call, uint64_t revision) {
     snprintf(call->answer.etag, sizeof call->answer.etag, "\"%llu\"", (unsigned long long)revision);
 }

@@ -99,6 +99,9 @@ void call_answer_json(struct call *call, unsigned int status, struct json_t *val
 void call_answer_body(struct call *call, unsigned int status, const char *content_type);
 void call_set_etag(struct call *call, uint64_t revision);
 
+/* The body as JSON, in which no field is given twice: a new value. NULL: the call is refused. */
+struct json_t *call_read_json(struct call *call);
+
 /* Refuses: problem+json, and the audit if an operator asked for a change. `field` is what is wrong, NULL when that is
  * nothing in particular. */
 void call_refuse(struct call *call, unsigned int status, const char *field, const char *format, ...)

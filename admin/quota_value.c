@@ -38,20 +38,14 @@ struct json_t *quota_value_of_quota(const struct quota *quota) {
                               quota_value_of_rules(&rules));
 }
 
-static bool is_utf8(struct bytes text) {
-    json_t *string = json_stringn((const char *)text.data, text.len);
-    json_decref(string);
-    return string != NULL;
-}
-
 bool quota_value_judge_pattern(struct call *call, const char *path, struct bytes tenant,
                                struct bytes resource) {
     static const struct bytes any = {.data = (const uint8_t *)"*", .len = 1};
     struct status reason, whole;
     bool is_tenant_good = quota_check_pattern(tenant, any, &reason);
     bool is_good = is_tenant_good && quota_check_pattern(tenant, resource, &reason);
-    if (is_good && (!is_utf8(tenant) || !is_utf8(resource))) {
-        is_tenant_good = is_utf8(tenant);
+    if (is_good && (!json_can_carry(tenant) || !json_can_carry(resource))) {
+        is_tenant_good = json_can_carry(tenant);
         is_good = status_fail(&reason, "is not UTF-8 text");
     }
     if (!is_good) {

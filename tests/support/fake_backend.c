@@ -66,7 +66,10 @@ static struct control_call *on_change(struct backend *backend, const struct cont
         struct buf rules = {0};
         switch (change->kind) {
         case CONTROL_PUT:
-            assert_true(quota_json_write(change->rules, &rules));
+            if (!quota_json_write(change->rules, &rules)) {
+                hear(fake, "out of memory");
+                break;
+            }
             hear(fake, "put %.*s %.*s %.*s", TEXT(change->tenant), TEXT(change->resource), (int)buf_len(&rules),
                  (const char *)buf_front(&rules));
             break;

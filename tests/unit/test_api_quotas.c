@@ -64,6 +64,11 @@ static void test_put_answers_what_get_will(void **state) {
     assert_non_null(strstr(fake->heard, " if 13 by local"));
     fake->change_done(fake->arg, &(struct control_change_result){.outcome = CONTROL_OK, .revision = 14});
     fake_backend_expect(&call, 200, STANDS("14", "5/s"));
+    quota_set_release(&fake->set);
+    fake->set = quota_set_create(); /* another frontend has made the quota a moment ago */
+    call = ask(fake, "PUT", "\"14\"", NULL, "{\"limits\":[{\"rate\":\"5/s\"}]}");
+    fake->change_done(fake->arg, &(struct control_change_result){.outcome = CONTROL_OK, .revision = 15});
+    fake_backend_expect(&call, 200, STANDS("15", "5/s"));
     assert_int_equal(fake->n_abandoned, 0);
 }
 
