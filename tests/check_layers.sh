@@ -30,8 +30,8 @@ BEGIN {
     may["main"] = "house net quota limit store core base proto admin"
     may["admin"] = "admin house net quota limit store core base"
     may["proto"] = "proto"
-    may["client"] = "client proto base"
     may["ctl"] = "ctl cmd quota core base"
+    may["client"] = "client proto core base"
     may["cmd"] = "cmd client proto limit store quota core base"
 }
 function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
@@ -51,8 +51,10 @@ function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
         else if ((" " may[from] " ") !~ (" " to " ")) complain(from " may not see " to " (" target ")")
         if (from == "limit" && to == "store" && target != "server/store/store.h")
             complain("limit sees the store as store.h only")
-        if (from == "client" && to == "base" && target !~ /base\/(buf|list)\.h$/)
-            complain("the client library takes only buf and list from base")
+        if (from == "client" && to == "base" && target !~ /base\/(buf|clock|hash|list|status)\.h$/)
+            complain("the client library takes only buf, clock, hash, list and status from base")
+        if (from == "client" && to == "core" && target !~ /core\/(bucket|table)\.h$/)
+            complain("the client library takes only bucket and table from core")
         if (from == "ctl" && to == "cmd" && target !~ /cmd\/(options|show|terminal)\.h$/)
             complain("ctl takes only options, show and terminal from cmd")
     } else {

@@ -58,7 +58,7 @@ static void run_server(const struct redis_fixture *fixture, pid_t parent) {
     _exit(127);
 }
 
-static void stop_server(struct redis_fixture *fixture) {
+void redis_fixture_kill(struct redis_fixture *fixture) {
     if (fixture->pid > 0) {
         kill(fixture->pid, SIGKILL);
         waitpid(fixture->pid, NULL, 0);
@@ -79,10 +79,9 @@ static bool answers_as_ours(const struct redis_fixture *fixture) {
     return ours;
 }
 
-static bool start_server(struct redis_fixture *fixture) {
+bool redis_fixture_start_again(struct redis_fixture *fixture) {
     const struct timespec pause = {.tv_nsec = READY_PAUSE_MS * 1000000L};
     pid_t parent = getpid();
-    fixture->port = free_port();
     fixture->pid = fork();
     if (fixture->pid == 0) {
         run_server(fixture, parent);
@@ -96,7 +95,7 @@ static bool start_server(struct redis_fixture *fixture) {
         }
         nanosleep(&pause, NULL);
     }
-    stop_server(fixture);
+    redis_fixture_kill(fixture);
     return false;
 }
 
@@ -106,7 +105,8 @@ struct redis_fixture *redis_fixture_start(void) {
         return NULL;
     }
     for (int i = 0; i < START_ATTEMPTS; i++) {
-        if (start_server(fixture)) {
+        fixture->port = free_port();
+        if (redis_fixture_start_again(fixture)) {
             return fixture;
         }
     }
@@ -117,7 +117,7 @@ struct redis_fixture *redis_fixture_start(void) {
 
 void redis_fixture_stop(struct redis_fixture **fixture) {
     if (*fixture != NULL) {
-        stop_server(*fixture);
+        redis_fixture_kill(*fixture);
         free(*fixture);
     }
     *fixture = NULL;
