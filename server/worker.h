@@ -10,7 +10,7 @@
 
 #include "server/base/status.h"
 #include "server/config.h"
-#include "server/core/quota.h"
+#include "server/core/quota_set.h"
 #include "server/limit/fallback.h"
 #include "server/stats.h"
 #include "server/store/slot_board.h"

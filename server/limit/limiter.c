@@ -70,6 +70,22 @@ static void decide_by_default(struct limiter *limiter, struct limiter_call *call
     };
 }
 
+/* A quota that needs no bucket: unlimited, or banned by a limit whose rate is 0. */
+static void decide_at_once(struct limiter_call *call, const struct quota *quota) {
+    call->outcome = STORE_OK;
+    call->decision = (struct decision){
+        .allowed = quota->is_unlimited, .matched = true, .source = DECISION_NONE, .limit_name = ""};
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        if (quota->limits[i].count == 0) {
+            call->decision.limit_name = quota->limit_names[i];
+            call->decision.limit_tokens = quota->limits[i].burst_utok / BUCKET_UTOK_PER_TOKEN;
+            call->decision.retry_after_us = BUCKET_MAX_EXACT;
+            call->decision.reset_after_us = BUCKET_MAX_EXACT;
+            break;
+        }
+    }
+}
+
 static void decide_by_verdict(struct limiter_call *call, const struct bucket_verdict *verdict) {
     const struct quota *quota = call->store.quota;
     int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
@@ -196,6 +212,11 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
     const struct quota *quota = quota_set_find(limiter->quotas, call->tenant, call->resource);
     if (quota == NULL) {
         decide_by_default(limiter, call);
+        count_decision(limiter->metrics, call);
+        return LIMITER_DONE;
+    }
+    if (quota->is_unlimited || quota->is_banned) {
+        decide_at_once(call, quota);
         count_decision(limiter->metrics, call);
         return LIMITER_DONE;
     }

@@ -14,7 +14,7 @@
 #include "server/base/bytes.h"
 #include "server/base/metric.h"
 #include "server/core/decision.h"
-#include "server/core/quota.h"
+#include "server/core/quota_set.h"
 #include "server/limit/fallback.h"
 #include "server/store/store.h"
 

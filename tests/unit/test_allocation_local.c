@@ -163,8 +163,8 @@ static enum store_outcome take(struct store *store, const struct quota *quota, i
 /* More keys than there is room for, so that the overflow bucket is made. */
 static bool fill_embedded(void *arg) {
     (void)arg;
-    static const struct quota quota = {
-        .n_limits = 1, .limits = {{.id = 1, .count = 1, .period_s = 1, .burst_utok = 1000000000}}};
+    static const struct bucket_limit limit = {.id = 1, .count = 1, .period_s = 1, .burst_utok = 1000000000};
+    static const struct quota quota = {.n_limits = 1, .limits = &limit};
     struct embedded_metrics metrics = {0};
     struct status status = {""};
     bool is_good = true;

@@ -4,11 +4,12 @@
 #include "server/core/key_hash.h"
 #include "server/store/embedded_store.h"
 
+/* The last one that was made. */
 static struct quota quota_of(int64_t burst_tokens) {
-    struct quota quota = {.n_limits = 1};
-    quota.limits[0] = (struct bucket_limit){
+    static struct bucket_limit limit;
+    limit = (struct bucket_limit){
         .id = 1, .count = 1, .period_s = 1, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
-    return quota;
+    return (struct quota){.n_limits = 1, .limits = &limit};
 }
 
 static struct bytes text(const char *string) {

@@ -6,13 +6,16 @@
 #define START_US INT64_C(1000000000)
 #define SECOND_US INT64_C(1000000)
 
-enum { FLEET = 3 };
+enum { FLEET = 3, N_QUOTAS = 8 };
 
+/* One of the last N_QUOTAS that were made. */
 static struct quota quota_of(int64_t count, int64_t period_s, int64_t burst_tokens) {
-    struct quota quota = {.n_limits = 1};
-    quota.limits[0] = (struct bucket_limit){.id = 7, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
-    assert_true(bucket_set_rate(&quota.limits[0], count, period_s, NULL));
-    return quota;
+    static struct bucket_limit limits[N_QUOTAS];
+    static size_t n_limits;
+    struct bucket_limit *limit = &limits[n_limits++ % N_QUOTAS];
+    *limit = (struct bucket_limit){.id = 7, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
+    assert_true(bucket_set_rate(limit, count, period_s, NULL));
+    return (struct quota){.n_limits = 1, .limits = limit};
 }
 
 static struct hash128 hash_of(uint64_t n) {

@@ -144,9 +144,9 @@ static void test_wrong_values_are_named_with_line_field_and_reason(void **state)
                                                   " the fields are: name, algorithm, rate, burst, scope");
     assert_refused("tenant: {}\n",
                    "q.yaml:1: tenant: there is no such field here; the fields are: default, tenants");
-    assert_refused(
-        "tenants:\n  a:\n    b:\n      limit: []\n",
-        "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits, on_store_failure");
+    assert_refused("tenants:\n  a:\n    b:\n      limit: []\n",
+                   "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits, "
+                   "on_store_failure, mode, unlimited");
     assert_refused("tenants: [a]\n", "q.yaml:1: tenants: is a list; a map is needed");
     assert_refused("default: perhaps\ntenants: {a: {b: {limits: [{rate: 1/s}]}}}\n",
                    "q.yaml:1: default: 'perhaps' is neither allow nor deny");
