@@ -12,9 +12,9 @@
 enum { ARGUMENTS_MAX = 8 };
 
 static const struct command *const commands[] = {
-    &ctl_quota_set,   &ctl_quota_get,    &ctl_quota_list, &ctl_quota_delete, &ctl_quota_shadow_report,
-    &ctl_bucket_show, &ctl_bucket_reset, &ctl_frontends,  &ctl_changes,      &ctl_hot,
-    &ctl_status,      &ctl_token,
+    &ctl_quota_set, &ctl_quota_get, &ctl_quota_list, &ctl_quota_delete, &ctl_quota_shadow_report,
+    &ctl_apply,     &ctl_diff,      &ctl_export,     &ctl_bucket_show,  &ctl_bucket_reset,
+    &ctl_frontends, &ctl_changes,   &ctl_hot,        &ctl_status,       &ctl_token,
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
