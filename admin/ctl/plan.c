@@ -7,6 +7,7 @@
 
 #include "admin/ctl/columns.h"
 #include "admin/ctl/quota_line.h"
+#include "server/base/ensure.h"
 
 enum { NUMBER_BYTES = 32, NAME_BYTES = 512 };
 
@@ -48,10 +49,17 @@ bool plan_is_empty(const struct plan *plan) {
     return plan->n == 0 && !plan->changes_default;
 }
 
+/* The one that names the quota; a change has at least one. */
+static const struct quota_item *any_item(const struct plan_change *change) {
+    const struct quota_item *any = change->want != NULL ? change->want : change->have;
+    ensure_not_null(any);
+    return any;
+}
+
 /* ---- for people ---- */
 
 static void print_change(const struct plan_change *change, bool has_colors, FILE *out) {
-    const struct quota_item *any = change->want != NULL ? change->want : change->have;
+    const struct quota_item *any = any_item(change);
     char tenant[NAME_BYTES], resource[NAME_BYTES];
     bool is_added = change->have == NULL, is_removed = change->want == NULL;
     const char *color = is_added ? "\x1b[32m" : is_removed ? "\x1b[31m" : "\x1b[33m";
@@ -98,7 +106,7 @@ static bool append_member(struct buf *body, const char *head, const char *text) 
 }
 
 static bool append_change(struct buf *body, const struct plan_change *change) {
-    const struct quota_item *any = change->want != NULL ? change->want : change->have;
+    const struct quota_item *any = any_item(change);
     char revision[NUMBER_BYTES];
     snprintf(revision, sizeof revision, ",\"if_revision\":%" PRId64 "}",
              change->have != NULL ? change->have->revision : 0);

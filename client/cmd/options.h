@@ -42,8 +42,8 @@ struct option_spec {
 
 /* A command of a program. */
 struct command {
-    const char *program; /* "sluice" */
-    const char *name;    /* one word, or "quota set" */
+    const char *program;   /* "sluice" */
+    const char *name;      /* one word, or "quota set" */
     const char *summary;   /* one line for the list of commands */
     const char *arguments; /* "TENANT RESOURCE KEY" */
     int min_arguments, max_arguments;
