@@ -107,41 +107,41 @@ enum api_outcome api_call(struct api *api, const struct api_call *call, struct a
     return outcome;
 }
 
-/* The path of the page behind this one: `next` is null, absent, or what `after` shall be. */
-static bool make_next_path(const char *path, const json_t *page, struct buf *next_path, bool *is_last,
-                           struct status *status) {
-    const json_t *next = json_object_get(page, "next");
-    *is_last = next == NULL || json_is_null(next);
-    if (*is_last) {
-        return true;
-    }
-    if (!json_is_string(next)) {
-        return status_fail(status, "the answer's 'next' is neither a text nor null");
-    }
-    buf_consume(next_path, buf_len(next_path));
-    return (buf_append(next_path, path, strlen(path)) &&
-            url_append(next_path, strchr(path, '?') != NULL ? "&after=%" : "?after=%",
-                       json_string_value(next))) ||
+static bool make_page_path(const char *path, const char *after, struct buf *whole, struct status *status) {
+    buf_consume(whole, buf_len(whole));
+    return (buf_append(whole, path, strlen(path)) &&
+            (after == NULL ? url_append(whole, "")
+                           : url_append(whole, strchr(path, '?') != NULL ? "&after=%" : "?after=%", after))) ||
            status_fail(status, "out of memory");
 }
 
-enum api_outcome api_get_pages(struct api *api, const char *path, api_page_fn on_page, void *arg,
-                               struct status *status) {
-    struct buf next_path = {0};
+/* What `after` is for the page behind this one: `next`, which is null or absent on the last page. Borrowed. */
+static bool find_next(const json_t *page, const char **after, struct status *status) {
+    const json_t *next = json_object_get(page, "next");
+    *after = json_string_value(next);
+    return next == NULL || json_is_null(next) || *after != NULL ||
+           status_fail(status, "the answer's 'next' is neither a text nor null");
+}
+
+enum api_outcome api_get_pages(struct api *api, const char *path, const char *after, api_page_fn on_page,
+                               void *arg, struct status *status) {
+    struct buf whole = {0};
     bool is_last = false;
-    enum api_outcome outcome = API_DONE;
+    enum api_outcome outcome = make_page_path(path, after, &whole, status) ? API_DONE : API_TROUBLE;
     for (int n = 0; outcome == API_DONE && !is_last; n++) {
         struct api_reply reply;
-        struct api_call call = {.method = "GET", .path = n == 0 ? path : (const char *)buf_front(&next_path)};
+        struct api_call call = {.method = "GET", .path = (const char *)buf_front(&whole)};
         outcome = api_call(api, &call, &reply, status);
-        if (outcome == API_DONE &&
-            (!on_page(arg, reply.json, status) ||
-             !make_next_path(path, reply.json, &next_path, &is_last, status) ||
-             (n == MAX_PAGES && !status_fail(status, "%s gives page after page without an end", api->admin)))) {
-            outcome = API_TROUBLE;
+        if (outcome == API_DONE) {
+            bool is_good =
+                on_page(arg, reply.json, status) && find_next(reply.json, &after, status) &&
+                (n < MAX_PAGES || status_fail(status, "%s gives page after page without an end", api->admin));
+            is_last = is_good && after == NULL;
+            is_good = is_good && (is_last || make_page_path(path, after, &whole, status));
+            outcome = is_good ? API_DONE : API_TROUBLE;
         }
         api_reply_deinit(&reply);
     }
-    buf_deinit(&next_path);
+    buf_deinit(&whole);
     return outcome;
 }

@@ -43,10 +43,11 @@ enum api_outcome api_call(struct api *api, const struct api_call *call, struct a
 /* Releases the JSON and nulls it. */
 void api_reply_deinit(struct api_reply *reply);
 
-/* GETs a page of a list after the other and hands over each, until there is no more (`next` is null) or `on_page`
- * returns false, which counts as trouble of its own making, with a sentence in `status`. The page is borrowed. */
+/* GETs a list page by page, the first one from `after` on (NULL: from the beginning), and hands over each page,
+ * which is borrowed, until there is no more (`next` is null). When `on_page` returns false, with a sentence in
+ * `status`, that is trouble too. */
 typedef bool (*api_page_fn)(void *arg, const json_t *page, struct status *status);
-enum api_outcome api_get_pages(struct api *api, const char *path, api_page_fn on_page, void *arg,
-                               struct status *status) __attribute__((warn_unused_result));
+enum api_outcome api_get_pages(struct api *api, const char *path, const char *after, api_page_fn on_page,
+                               void *arg, struct status *status) __attribute__((warn_unused_result));
 
 #endif

@@ -45,7 +45,7 @@ static void work_close(struct work *work) {
 static int fetch(struct work *work) {
     struct status status = {""};
     enum api_outcome outcome =
-        api_get_pages(&work->session.api, quotas_path, quota_bag_add_page, &work->have, &status);
+        api_get_pages(&work->session.api, quotas_path, NULL, quota_bag_add_page, &work->have, &status);
     quota_bag_sort(&work->have);
     return outcome == API_DONE ? CTL_DONE : session_fail(&work->session, outcome, NULL, &status);
 }

@@ -35,10 +35,15 @@ static const struct option_spec options_table[] = {
     SESSION_OPTIONS(changes_options),
 };
 
+/* Where the list has come to. What was refused stands behind the change that was the last one then, under the same
+ * revision; so whoever asks again asks from the revision before, and leaves out what was shown already. */
 struct feed {
     struct session *session;
     struct columns columns;
-    int64_t revision; /* of the last change seen */
+    int64_t start;     /* the list begins behind this revision */
+    int64_t last;      /* revision of the last entry shown; `start` before the first */
+    size_t n_of_last;  /* shown of that revision */
+    size_t n_repeated; /* of those, left out in the present answer */
 };
 
 /* Its time, which may be a text or milliseconds since 1970. */
@@ -56,8 +61,20 @@ static struct quota_line show_side(const json_t *side) {
     return json_is_string(side) ? quota_line_show_text(json_string_value(side)) : quota_line_show(side);
 }
 
+/* What has happened: a change, what was asked for and why not, or whose bucket was filled. */
+static void add_event(struct columns *columns, const json_t *change) {
+    const char *what = field_text(change, "what"), *detail = field_text(change, "detail");
+    if (strcmp(what, "reset") == 0) {
+        columns_add(columns, "key %s", field_text(change, "key"));
+    } else if (strcmp(what, "refused") == 0) {
+        columns_add(columns, "%s: %s", show_side(json_object_get(change, "new")).text, detail);
+    } else {
+        columns_add(columns, "%s -> %s", show_side(json_object_get(change, "old")).text,
+                    show_side(json_object_get(change, "new")).text);
+    }
+}
+
 static void add_change(struct columns *columns, const json_t *change) {
-    const char *detail = field_text(change, "detail");
     columns_add(columns, "%" PRId64, field_integer(change, "revision"));
     columns_add(columns, "%s", show_at(json_object_get(change, "at")).text);
     columns_add(columns, "%s", field_text(change, "who"));
@@ -65,8 +82,19 @@ static void add_change(struct columns *columns, const json_t *change) {
     columns_add(columns, "%s", field_text(change, "what"));
     columns_add(columns, "%s", field_text(change, "tenant"));
     columns_add(columns, "%s", field_text(change, "resource"));
-    columns_add(columns, "%s -> %s%s%s", show_side(json_object_get(change, "old")).text,
-                show_side(json_object_get(change, "new")).text, detail[0] != '\0' ? ": " : "", detail);
+    add_event(columns, change);
+}
+
+/* Takes note of an entry; false when it was shown before. */
+static bool is_news(struct feed *feed, int64_t revision) {
+    if (revision < feed->last || (revision == feed->last && feed->n_repeated < feed->n_of_last)) {
+        feed->n_repeated += revision == feed->last;
+        return false;
+    }
+    feed->n_of_last = revision == feed->last ? feed->n_of_last + 1 : 1;
+    feed->n_repeated = feed->n_of_last;
+    feed->last = revision;
+    return true;
 }
 
 static bool on_page(void *arg, const json_t *page, struct status *status) {
@@ -74,7 +102,9 @@ static bool on_page(void *arg, const json_t *page, struct status *status) {
     const json_t *changes = field_list(page, "changes");
     for (size_t i = 0; i < json_array_size(changes); i++) {
         const json_t *change = json_array_get(changes, i);
-        feed->revision = field_integer(change, "revision");
+        if (!is_news(feed, field_integer(change, "revision"))) {
+            continue;
+        }
         if (!feed->session->is_json) {
             add_change(&feed->columns, change);
         } else if (!session_print_json(feed->session->command, change)) {
@@ -87,15 +117,16 @@ static bool on_page(void *arg, const json_t *page, struct status *status) {
     return fflush(stdout) == 0 || status_fail(status, "cannot write the output");
 }
 
-/* Shows all changes after feed->revision. */
-static enum api_outcome show_changes(struct feed *feed, const char *tenant, struct status *status) {
+static enum api_outcome show_news(struct feed *feed, const char *tenant, struct status *status) {
     char after[NUMBER_BYTES];
     struct buf path = {0};
     enum api_outcome outcome = API_TROUBLE;
-    snprintf(after, sizeof after, "%" PRId64, feed->revision);
+    feed->n_repeated = 0;
+    snprintf(after, sizeof after, "%" PRId64, feed->last > feed->start ? feed->last - 1 : feed->start);
     if (url_append(&path, "/v1/changes?limit=1000") &&
-        (tenant == NULL || url_append(&path, "&tenant=%", tenant)) && url_append(&path, "&after=%", after)) {
-        outcome = api_get_pages(&feed->session->api, (const char *)buf_front(&path), on_page, feed, status);
+        (tenant == NULL || url_append(&path, "&tenant=%", tenant))) {
+        outcome =
+            api_get_pages(&feed->session->api, (const char *)buf_front(&path), after, on_page, feed, status);
     } else {
         status_fail(status, "out of memory");
     }
@@ -107,14 +138,14 @@ static enum api_outcome show_changes(struct feed *feed, const char *tenant, stru
 static enum api_outcome find_start(struct feed *feed, const struct changes_options *options,
                                    struct status *status) {
     struct api_reply reply;
-    feed->revision = options->after;
+    feed->start = feed->last = options->after;
     if (options->after >= 0) {
         return API_DONE;
     }
     enum api_outcome outcome = api_call(
         &feed->session->api, &(struct api_call){.method = "GET", .path = "/v1/quotas?limit=1"}, &reply, status);
     int64_t revision = field_integer(reply.json, "revision");
-    feed->revision = revision > options->last ? revision - options->last : 0;
+    feed->start = feed->last = revision > options->last ? revision - options->last : 0;
     api_reply_deinit(&reply);
     return outcome;
 }
@@ -123,7 +154,7 @@ static int run_feed(struct feed *feed, const struct changes_options *options) {
     struct status status = {""};
     enum api_outcome outcome = find_start(feed, options, &status);
     while (outcome == API_DONE) {
-        outcome = show_changes(feed, options->tenant, &status);
+        outcome = show_news(feed, options->tenant, &status);
         if (!options->is_following && outcome == API_DONE) {
             return CTL_DONE;
         }

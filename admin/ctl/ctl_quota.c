@@ -223,7 +223,7 @@ static int run_list(const void *options_read, char *const *arguments) {
         session_complain(session.command, "out of memory");
     } else {
         enum api_outcome outcome =
-            api_get_pages(&session.api, (const char *)buf_front(&path), on_list_page, &list, &status);
+            api_get_pages(&session.api, (const char *)buf_front(&path), NULL, on_list_page, &list, &status);
         code = outcome != API_DONE           ? session_fail(&session, outcome, NULL, &status)
                : print_list(&session, &list) ? CTL_DONE
                                              : CTL_TROUBLE;

@@ -23,6 +23,9 @@ bool token_maker_check(const char *name, const char *role, struct status *status
         return status_fail(status, "'%.80s': a name is 1 to %d letters, digits and _ . @ -", name,
                            TOKEN_MAKER_NAME_MAX_BYTES);
     }
+    if (strcmp(name, "local") == 0) {
+        return status_fail(status, "'local' is the name of whoever needs no token; choose another");
+    }
     if (role == NULL || (strcmp(role, "viewer") != 0 && strcmp(role, "operator") != 0)) {
         return status_fail(status, "say --role viewer or --role operator");
     }

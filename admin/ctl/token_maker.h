@@ -13,7 +13,8 @@ struct token_made {
     char sha256[TOKEN_MAKER_HEX_BYTES]; /* of the token's text */
 };
 
-/* False with a sentence: a name that is not 1 to 64 of [A-Za-z0-9_.@-], a role that is none. NULL: not given. */
+/* False with a sentence: a name that is not 1 to 64 of [A-Za-z0-9_.@-], or is "local"; a role that is
+ * none. NULL: not given. */
 bool token_maker_check(const char *name, const char *role, struct status *status)
     __attribute__((warn_unused_result));
 /* False when the machine has no randomness, or no SHA-256. */

@@ -293,6 +293,59 @@ static void test_the_fleet_is_shown(void **state) {
     assert_run(world, EXIT_DONE, "no hot keys\n", "");
 }
 
+static void test_changes_are_listed_from_the_last_ones_on(void **state) {
+    struct world *world = *state;
+    fake_http_reply(world->fake, 200, "{\"revision\":113,\"default\":\"allow\",\"quotas\":[],\"next\":null}");
+    fake_http_reply(world->fake, 200,
+                    "{\"changes\":["
+                    "{\"revision\":14,\"what\":\"put\",\"at\":\"2026-11-21T01:02:03Z\",\"who\":\"alice\","
+                    "\"from\":\"10.0.0.1\",\"tenant\":\"acme\",\"resource\":\"r\",\"old\":null,\"new\":" QUOTA
+                    "},"
+                    "{\"revision\":14,\"what\":\"refused\",\"at\":\"2026-11-21T01:02:04Z\",\"who\":\"bob\","
+                    "\"from\":\"10.0.0.2\",\"tenant\":\"acme\",\"resource\":\"r\",\"new\":\"{10x\\u001b\","
+                    "\"detail\":\"not JSON\"}],\"next\":\"14-1\"}");
+    fake_http_reply(world->fake, 200,
+                    "{\"changes\":[{\"revision\":15,\"what\":\"reset\",\"at\":\"2026-11-21T01:02:05Z\","
+                    "\"who\":\"alice\",\"from\":\"10.0.0.1\",\"tenant\":\"acme\",\"resource\":\"r\","
+                    "\"key\":\"k\"}],\"next\":null}");
+    CTL(world, "changes", "--last", "100", "--tenant", "acme");
+    assert_run(
+        world, EXIT_DONE,
+        "REVISION  AT                    WHO    FROM      WHAT     TENANT  RESOURCE  CHANGE\n"
+        "14        2026-11-21T01:02:03Z  alice  10.0.0.1  put      acme    r         none -> 100/s burst 200\n"
+        "14        2026-11-21T01:02:04Z  bob    10.0.0.2  refused  acme    r         {10x?: not JSON\n"
+        "15        2026-11-21T01:02:05Z  alice  10.0.0.1  reset    acme    r         key k\n",
+        "");
+    assert_heard(world, "GET /v1/quotas?limit=1\n"
+                        "GET /v1/changes?limit=1000&tenant=acme&after=13\n"
+                        "GET /v1/changes?limit=1000&tenant=acme&after=14-1\n");
+}
+
+#define CHANGE(revision, key) "{\"revision\":" revision ",\"what\":\"reset\",\"key\":\"" key "\"}"
+#define CHANGES(...) "{\"changes\":[" __VA_ARGS__ "],\"next\":null}"
+
+static void test_following_shows_each_entry_once(void **state) {
+    struct world *world = *state;
+    fake_http_reply(world->fake, 200, CHANGES());
+    fake_http_reply(world->fake, 200, CHANGES(CHANGE("12", "a") "," CHANGE("12", "b")));
+    fake_http_reply(world->fake, 200, CHANGES(CHANGE("12", "a") "," CHANGE("12", "b") "," CHANGE("12", "c")));
+    fake_http_reply(world->fake, 503, "{}");
+    fake_http_reply(
+        world->fake, 200,
+        CHANGES(CHANGE("12", "a") "," CHANGE("12", "b") "," CHANGE("12", "c") "," CHANGE("14", "d")));
+    fake_http_reply(world->fake, 200, CHANGES(CHANGE("13", "x") "," CHANGE("14", "d") "," CHANGE("15", "e")));
+    fake_http_reply(world->fake, 403, "{}");
+    CTL(world, "changes", "--after", "12", "--follow", "--interval", "10ms", "--json");
+    assert_run(world, EXIT_REFUSED,
+               CHANGE("12", "a") "\n" CHANGE("12", "b") "\n" CHANGE("12", "c") "\n" CHANGE(
+                   "14", "d") "\n" CHANGE("15", "e") "\n",
+               "(503); asking again\n");
+    assert_heard(world, "GET /v1/changes?limit=1000&after=12\nGET /v1/changes?limit=1000&after=12\n"
+                        "GET /v1/changes?limit=1000&after=12\nGET /v1/changes?limit=1000&after=12\n"
+                        "GET /v1/changes?limit=1000&after=12\nGET /v1/changes?limit=1000&after=13\n"
+                        "GET /v1/changes?limit=1000&after=14\n");
+}
+
 static void test_shadow_report_asks_every_frontend(void **state) {
     struct world *world = *state;
     struct fake_http *other = fake_http_start();
@@ -411,6 +464,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_export_is_what_sluiced_takes, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_buckets_are_shown_and_reset, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_fleet_is_shown, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_changes_are_listed_from_the_last_ones_on, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_following_shows_each_entry_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_shadow_report_asks_every_frontend, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_token_makes_a_line_for_the_file, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_every_kind_of_trouble_says_what_to_do, open_world, close_world),

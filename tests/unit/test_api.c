@@ -113,11 +113,24 @@ static void test_pages_follow_one_another(void **state) {
     struct status status = {""};
     fake_http_reply(world->fake, 200, "{\"n\":1,\"next\":\"a b\"}");
     fake_http_reply(world->fake, 200, "{\"n\":2,\"next\":null}");
-    assert_int_equal(api_get_pages(&world->api, "/v1/q?limit=1", on_page, &sum, &status), API_DONE);
+    assert_int_equal(api_get_pages(&world->api, "/v1/q?limit=1", NULL, on_page, &sum, &status), API_DONE);
     assert_int_equal(sum, 12);
     char *heard = fake_http_heard(world->fake);
     assert_string_equal(heard, "GET /v1/q?limit=1\nAuthorization: Bearer t\n"
                                "GET /v1/q?limit=1&after=a%20b\nAuthorization: Bearer t\n");
+    free(heard);
+}
+
+static void test_a_list_may_begin_in_the_middle(void **state) {
+    struct world *world = *state;
+    int64_t sum = 0;
+    struct status status = {""};
+    fake_http_reply(world->fake, 200, "{\"n\":1,\"next\":\"8\"}");
+    fake_http_reply(world->fake, 200, "{\"n\":2}");
+    world->api.token = NULL;
+    assert_int_equal(api_get_pages(&world->api, "/q", "7", on_page, &sum, &status), API_DONE);
+    char *heard = fake_http_heard(world->fake);
+    assert_string_equal(heard, "GET /q?after=7\nGET /q?after=8\n");
     free(heard);
 }
 
@@ -127,12 +140,12 @@ static void test_a_page_that_fails_ends_the_list(void **state) {
     struct status status = {""};
     fake_http_reply(world->fake, 200, "{\"n\":1,\"next\":\"a\"}");
     fake_http_reply(world->fake, 503, "{}");
-    assert_int_equal(api_get_pages(&world->api, "/q", on_page, &sum, &status), API_TROUBLE);
+    assert_int_equal(api_get_pages(&world->api, "/q", NULL, on_page, &sum, &status), API_TROUBLE);
     fake_http_reply(world->fake, 200, "{\"n\":1,\"next\":7}");
-    assert_int_equal(api_get_pages(&world->api, "/q", on_page, &sum, &status), API_TROUBLE);
+    assert_int_equal(api_get_pages(&world->api, "/q", NULL, on_page, &sum, &status), API_TROUBLE);
     assert_non_null(strstr(status.text, "'next'"));
     fake_http_reply(world->fake, 200, "{\"n\":1}");
-    assert_int_equal(api_get_pages(&world->api, "/q", on_page, &sum, &status), API_TROUBLE);
+    assert_int_equal(api_get_pages(&world->api, "/q", NULL, on_page, &sum, &status), API_TROUBLE);
     assert_string_equal(status.text, "too much");
 }
 
@@ -146,6 +159,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_no_text_of_the_server_steers_the_terminal, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(test_pages_follow_one_another, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_a_list_may_begin_in_the_middle, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_page_that_fails_ends_the_list, open_world, close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ static void test_names_and_roles_are_judged(void **state) {
     assert_true(token_maker_check(long_name + 1, "viewer", &status));
     assert_false(token_maker_check(long_name, "viewer", &status));
     assert_false(token_maker_check("", "viewer", &status));
+    assert_false(token_maker_check("local", "viewer", &status));
     assert_false(token_maker_check("a\"b", "viewer", &status));
     assert_false(token_maker_check("alice", "root", &status));
     assert_false(token_maker_check("alice", NULL, &status));
