@@ -13,7 +13,7 @@
 #include "admin/ctl/url.h"
 #include "client/cmd/show.h"
 
-enum { NUMBER_BYTES = 24, LAST_MAX = 100000 };
+enum { LAST_MAX = 100000 };
 
 struct changes_options {
     struct session_options session;
@@ -35,15 +35,12 @@ static const struct option_spec options_table[] = {
     SESSION_OPTIONS(changes_options),
 };
 
-/* Where the list has come to. What was refused stands behind the change that was the last one then, under the same
- * revision; so whoever asks again asks from the revision before, and leaves out what was shown already. */
+enum { ID_BYTES = 48 };
+
 struct feed {
     struct session *session;
     struct columns columns;
-    int64_t start;     /* the list begins behind this revision */
-    int64_t last;      /* revision of the last entry shown; `start` before the first */
-    size_t n_of_last;  /* shown of that revision */
-    size_t n_repeated; /* of those, left out in the present answer */
+    char after[ID_BYTES]; /* a revision, or the id of the last entry shown */
 };
 
 /* Its time, which may be a text or milliseconds since 1970. */
@@ -85,26 +82,12 @@ static void add_change(struct columns *columns, const json_t *change) {
     add_event(columns, change);
 }
 
-/* Takes note of an entry; false when it was shown before. */
-static bool is_news(struct feed *feed, int64_t revision) {
-    if (revision < feed->last || (revision == feed->last && feed->n_repeated < feed->n_of_last)) {
-        feed->n_repeated += revision == feed->last;
-        return false;
-    }
-    feed->n_of_last = revision == feed->last ? feed->n_of_last + 1 : 1;
-    feed->n_repeated = feed->n_of_last;
-    feed->last = revision;
-    return true;
-}
-
 static bool on_page(void *arg, const json_t *page, struct status *status) {
     struct feed *feed = arg;
     const json_t *changes = field_list(page, "changes");
     for (size_t i = 0; i < json_array_size(changes); i++) {
         const json_t *change = json_array_get(changes, i);
-        if (!is_news(feed, field_integer(change, "revision"))) {
-            continue;
-        }
+        snprintf(feed->after, sizeof feed->after, "%s", field_text(change, "id"));
         if (!feed->session->is_json) {
             add_change(&feed->columns, change);
         } else if (!session_print_json(feed->session->command, change)) {
@@ -118,11 +101,10 @@ static bool on_page(void *arg, const json_t *page, struct status *status) {
 }
 
 static enum api_outcome show_news(struct feed *feed, const char *tenant, struct status *status) {
-    char after[NUMBER_BYTES];
+    char after[ID_BYTES];
     struct buf path = {0};
     enum api_outcome outcome = API_TROUBLE;
-    feed->n_repeated = 0;
-    snprintf(after, sizeof after, "%" PRId64, feed->last > feed->start ? feed->last - 1 : feed->start);
+    snprintf(after, sizeof after, "%s", feed->after);
     if (url_append(&path, "/v1/changes?limit=1000") &&
         (tenant == NULL || url_append(&path, "&tenant=%", tenant))) {
         outcome =
@@ -137,15 +119,16 @@ static enum api_outcome show_news(struct feed *feed, const char *tenant, struct 
 /* The revision behind which the last ones lie. */
 static enum api_outcome find_start(struct feed *feed, const struct changes_options *options,
                                    struct status *status) {
-    struct api_reply reply;
-    feed->start = feed->last = options->after;
-    if (options->after >= 0) {
-        return API_DONE;
+    static const struct api_call call = {.method = "GET", .path = "/v1/quotas?limit=1"};
+    struct api_reply reply = {.status = 0};
+    enum api_outcome outcome = API_DONE;
+    int64_t after = options->after;
+    if (after < 0) {
+        outcome = api_call(&feed->session->api, &call, &reply, status);
+        int64_t revision = field_integer(reply.json, "revision");
+        after = revision > options->last ? revision - options->last : 0;
     }
-    enum api_outcome outcome = api_call(
-        &feed->session->api, &(struct api_call){.method = "GET", .path = "/v1/quotas?limit=1"}, &reply, status);
-    int64_t revision = field_integer(reply.json, "revision");
-    feed->start = feed->last = revision > options->last ? revision - options->last : 0;
+    snprintf(feed->after, sizeof feed->after, "%" PRId64, after);
     api_reply_deinit(&reply);
     return outcome;
 }

@@ -117,8 +117,10 @@ static bool append_change(struct buf *body, const struct plan_change *change) {
 
 bool plan_write_chunk(const struct plan *plan, size_t from, size_t *n, struct buf *body) {
     bool is_good = append(body, "{\"changes\":[");
+    bool has_default = from == 0 && plan->changes_default;
+    size_t n_max = PLAN_CHUNK_MAX_CHANGES - has_default;
     *n = 0;
-    while (is_good && from + *n < plan->n && *n < PLAN_CHUNK_MAX_CHANGES) {
+    while (is_good && from + *n < plan->n && *n < n_max) {
         struct buf change = {0};
         is_good = append_change(&change, &plan->changes[from + *n]);
         bool fits = *n == 0 || buf_len(body) + buf_len(&change) < PLAN_CHUNK_MAX_BYTES;
@@ -130,7 +132,7 @@ bool plan_write_chunk(const struct plan *plan, size_t from, size_t *n, struct bu
         }
         ++*n;
     }
-    if (is_good && from == 0 && plan->changes_default) {
+    if (is_good && has_default) {
         is_good = append(body, plan->is_deny ? "],\"default\":\"deny\"" : "],\"default\":\"allow\"");
     } else {
         is_good = is_good && append(body, "]");

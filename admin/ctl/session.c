@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/ctl/columns.h"
 #include "admin/ctl/field.h"
 #include "admin/ctl/quota_line.h"
 #include "admin/ctl/wait.h"
 #include "client/cmd/show.h"
+
+enum { NAME_BYTES = 512 };
 
 int session_complain(const char *command, const char *format, ...) {
     va_list arguments;
@@ -70,7 +73,11 @@ bool session_print_json(const char *command, const json_t *json) {
 
 static void print_conflict(const struct session *session, const json_t *problem) {
     const json_t *current = json_object_get(problem, "current");
-    const char *tenant = field_text(current, "tenant"), *resource = field_text(current, "resource");
+    /* of several changes, the problem says which one conflicts */
+    const json_t *named = json_is_object(current) ? current : problem;
+    char tenant[NAME_BYTES], resource[NAME_BYTES];
+    columns_tame(field_text(named, "tenant"), tenant, sizeof tenant);
+    columns_tame(field_text(named, "resource"), resource, sizeof resource);
     if (json_is_object(current)) {
         fprintf(stderr, "  there now  %s (revision %" PRId64 ")\n",
                 quota_line_show(json_object_get(current, "quota")).text, field_integer(current, "revision"));

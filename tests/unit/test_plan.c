@@ -122,7 +122,7 @@ static void test_a_request_says_what_it_is_based_on(void **state) {
 }
 
 /* A list of so many quotas with names of 100 bytes. */
-static char *make_list(int n) {
+static char *make_list(int n, int n_limits) {
     char *text = NULL;
     size_t n_text = 0;
     FILE *out = open_memstream(&text, &n_text);
@@ -130,7 +130,7 @@ static char *make_list(int n) {
     for (int i = 0; i < n; i++) {
         fprintf(out, "%s{\"tenant\":\"t\",\"resource\":\"%0100d\",\"quota\":{\"limits\":[", i > 0 ? "," : "",
                 i);
-        for (int k = 0; k < 8; k++) {
+        for (int k = 0; k < n_limits; k++) {
             fprintf(out, "%s{\"name\":\"a_limit_with_a_long_name_%d\",\"rate\":\"123456/day\"}",
                     k > 0 ? "," : "", k);
         }
@@ -141,13 +141,12 @@ static char *make_list(int n) {
     return text;
 }
 
-static void test_many_changes_go_in_requests_that_fit(void **state) {
+static size_t count_requests(int n_limits) {
     struct world world;
-    char *list = make_list(2500);
+    char *list = make_list(2995, n_limits);
     size_t n_done = 0, n_requests = 0;
-    (void)state;
-    make(&world, "{\"quotas\":[]}", list, false);
-    while (n_done < 2500) {
+    make(&world, "{\"default\":\"deny\",\"quotas\":[]}", list, true);
+    while (n_done < 2995) {
         struct buf body = {0};
         size_t n;
         assert_true(plan_write_chunk(&world.plan, n_done, &n, &body));
@@ -155,15 +154,24 @@ static void test_many_changes_go_in_requests_that_fit(void **state) {
         assert_in_range(buf_len(&body), 1, 1024 * 1024);
         json_t *json = json_loads((const char *)buf_front(&body), 0, NULL);
         assert_int_equal(json_array_size(json_object_get(json, "changes")), n);
+        bool has_default = json_object_get(json, "default") != NULL;
+        assert_int_equal(has_default, n_done == 0);
+        assert_true(n + has_default <= PLAN_CHUNK_MAX_CHANGES);
         json_decref(json);
         buf_deinit(&body);
         n_done += n;
         n_requests++;
     }
-    assert_int_equal(n_done, 2500);
-    assert_true(n_requests >= 3);
+    assert_int_equal(n_done, 2995);
     free(list);
     drop(&world);
+    return n_requests;
+}
+
+static void test_many_changes_go_in_requests_that_fit(void **state) {
+    (void)state;
+    assert_int_equal(count_requests(1), 3); /* 999, 1000, 996 */
+    assert_in_range(count_requests(8), 4, 100);
 }
 
 int main(void) {
