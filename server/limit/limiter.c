@@ -32,6 +32,12 @@ void limiter_destroy(struct limiter **limiter) {
     *limiter = NULL;
 }
 
+void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas) {
+    struct quota_set *old = limiter->quotas;
+    limiter->quotas = quota_set_hold(quotas);
+    quota_set_release(&old);
+}
+
 static void count_decision(struct limiter_metrics *metrics, const struct limiter_call *call) {
     if (call->outcome != STORE_OK) {
         metric_inc(&metrics->undecided);

@@ -93,6 +93,9 @@ struct limiter *limiter_create(const struct limiter_options *options, struct quo
 /* No call may be pending. Nulls the pointer. */
 void limiter_destroy(struct limiter **limiter);
 
+/* Holds `quotas` and decides by them from now on. Calls that are pending are decided by the quotas they began with. */
+void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
+
 /* DONE: the call's out fields are set, `done` is never called. PENDING: `done` is called exactly once, later,
  * and the call must live until then. */
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us);
