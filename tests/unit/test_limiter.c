@@ -394,6 +394,48 @@ static void test_a_call_nobody_decides_is_not_allowed_by_shadow(void **state) {
     teardown(&bench);
 }
 
+/* ---- quotas that change ---- */
+
+static struct quota_set *load(const char *quotas) {
+    struct status status = {{0}};
+    struct quota_set *set = registry_load_text("test", quotas, strlen(quotas), &status);
+    assert_string_equal(status.text, "");
+    return set;
+}
+
+static void test_a_pending_call_ends_by_the_quotas_it_began_with(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, slow_five);
+    bench.store.is_pending = true;
+    struct limiter_call call = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &call, 1000000), LIMITER_PENDING);
+    struct quota_set *set = load("tenants: {acme: {api: {limits: [{name: new, rate: 1/s, burst: 7}]}}}");
+    limiter_set_quotas(bench.limiter, set);
+    quota_set_release(&set);
+    struct limiter_call later = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &later, 1000000), LIMITER_PENDING);
+    fake_store_conclude(&bench.store, 1);
+    assert_string_equal(later.decision.limit_name, "new");
+    assert_int_equal(later.decision.limit_tokens, 7);
+    fake_store_conclude(&bench.store, 0);
+    assert_int_equal(call.decision.limit_tokens, 5);
+    teardown(&bench);
+}
+
+static void test_the_next_check_is_decided_by_new_quotas(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, slow_five);
+    assert_int_equal(ask(&bench, 1).decision.limit_tokens, 5);
+    struct quota_set *set = load("{default: deny, tenants: {acme: {other: {limits: [{rate: 1/s}]}}}}");
+    limiter_set_quotas(bench.limiter, set);
+    quota_set_release(&set);
+    struct limiter_call call = ask(&bench, 1);
+    assert_true(!call.decision.matched && !call.decision.allowed);
+    teardown(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_decides_by_the_quota_found),
@@ -409,6 +451,8 @@ int main(void) {
         cmocka_unit_test(test_local_bucket_begins_as_the_store_showed_it),
         cmocka_unit_test(test_store_is_told_what_was_granted),
         cmocka_unit_test(test_debt_that_may_have_arrived_is_not_told_again),
+        cmocka_unit_test(test_a_pending_call_ends_by_the_quotas_it_began_with),
+        cmocka_unit_test(test_the_next_check_is_decided_by_new_quotas),
         cmocka_unit_test(test_an_unlimited_quota_asks_nobody),
         cmocka_unit_test(test_a_banned_quota_denies_for_ever),
         cmocka_unit_test(test_shadow_decides_and_allows),
