@@ -51,31 +51,61 @@ static void write_name(const char *text, FILE *out) {
     fputc('"', out);
 }
 
+static bool is_word(const json_t *object, const char *name, const char *word) {
+    return strcmp(field_text(object, name), word) == 0;
+}
+
+/* "{ rate: 100/s, burst: 200 }": what is as it would be anyway is left out. */
 static void write_limit(const json_t *limit, FILE *out) {
-    fprintf(out, "        - { name: ");
-    write_name(field_text(limit, "name"), out);
-    fprintf(out, ", algorithm: %s, rate: %s, burst: %" PRId64 ", scope: %s }\n", field_text(limit, "algorithm"),
-            field_text(limit, "rate"), field_integer(limit, "burst"), field_text(limit, "scope"));
+    fputs("{ ", out);
+    if (!is_word(limit, "name", field_text(limit, "algorithm"))) {
+        fputs("name: ", out);
+        write_name(field_text(limit, "name"), out);
+        fputs(", ", out);
+    }
+    if (!is_word(limit, "algorithm", "token_bucket")) {
+        fprintf(out, "algorithm: %s, ", field_text(limit, "algorithm"));
+    }
+    fprintf(out, "rate: %s, burst: %" PRId64, field_text(limit, "rate"), field_integer(limit, "burst"));
+    if (!is_word(limit, "scope", "key")) {
+        fprintf(out, ", scope: %s", field_text(limit, "scope"));
+    }
+    fputs(" }", out);
+}
+
+/* In one line, or with more than one limit in a line for each. */
+static void write_rules(const json_t *quota, FILE *out) {
+    const json_t *limits = field_list(quota, "limits");
+    bool is_long = json_array_size(limits) > 1;
+    fputs(is_long ? "\n      limits:\n" : " { limits: [ ", out);
+    for (size_t i = 0; i < json_array_size(limits); i++) {
+        fputs(is_long ? "        - " : "", out);
+        write_limit(json_array_get(limits, i), out);
+        fputs(is_long ? "\n" : "", out);
+    }
+    fputs(is_long ? "" : " ]", out);
+    static const char *const fields[][2] = {{"on_store_failure", "local"}, {"mode", "enforce"}};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (!is_word(quota, fields[i][0], fields[i][1])) {
+            fprintf(out, is_long ? "      %s: %s\n" : ", %s: %s", fields[i][0],
+                    field_text(quota, fields[i][0]));
+        }
+    }
+    fputs(is_long ? "" : " }\n", out);
 }
 
 static bool write_quota(const struct quota_item *item, FILE *out) {
     json_t *quota = json_loads(item->text, 0, NULL);
-    const json_t *limits = field_list(quota, "limits");
     if (quota == NULL) {
         return false;
     }
     fputs("    ", out);
     write_name(item->resource, out);
-    fputs(":\n", out);
+    fputc(':', out);
     if (json_is_true(json_object_get(quota, "unlimited"))) {
-        fputs("      unlimited: true\n", out);
+        fputs(" { unlimited: true }\n", out);
     } else {
-        fputs("      limits:\n", out);
-        for (size_t i = 0; i < json_array_size(limits); i++) {
-            write_limit(json_array_get(limits, i), out);
-        }
-        fprintf(out, "      on_store_failure: %s\n      mode: %s\n", field_text(quota, "on_store_failure"),
-                field_text(quota, "mode"));
+        write_rules(quota, out);
     }
     json_decref(quota);
     return true;
