@@ -7,7 +7,12 @@
 #include "admin/ctl/field.h"
 #include "admin/ctl/url.h"
 
-enum { REASON_BYTES = 320, MAX_PAGES = 100000 };
+enum {
+    DETAIL_BYTES = 320,
+    FIELD_BYTES = 128,
+    PROBLEM_BYTES = DETAIL_BYTES + FIELD_BYTES + 8,
+    MAX_PAGES = 100000
+};
 
 void api_reply_deinit(struct api_reply *reply) {
     json_decref(reply->json);
@@ -26,41 +31,45 @@ static json_t *parse_object(const struct buf *body) {
     return json;
 }
 
-/* "limits[0].rate: '10x/s' is not a rate", from a problem; its title when that is all there is. */
+/* What a problem says, its title when that is all there is. */
+static const char *show_detail(const struct api_reply *reply, char *out) {
+    const char *detail = field_text(reply->json, "detail");
+    return columns_tame(detail[0] != '\0' ? detail : field_text(reply->json, "title"), out, DETAIL_BYTES);
+}
+
+/* ": limits[0].rate: '10x/s' is not a rate", with the field that it is about; "" when nothing is said. */
 static const char *show_problem(const struct api_reply *reply, char *out) {
-    char whole[2 * REASON_BYTES];
-    const char *field = field_text(reply->json, "field"), *detail = field_text(reply->json, "detail");
+    char detail[DETAIL_BYTES], field[FIELD_BYTES];
+    show_detail(reply, detail);
+    columns_tame(field_text(reply->json, "field"), field, sizeof field);
     bool names_field = field[0] != '\0' && strncmp(detail, field, strlen(field)) != 0;
-    if (detail[0] == '\0') {
-        detail = field_text(reply->json, "title");
-    }
-    snprintf(whole, sizeof whole, "%s%s%s", names_field ? field : "", names_field ? ": " : "", detail);
-    return columns_tame(whole, out, REASON_BYTES);
+    snprintf(out, PROBLEM_BYTES, "%s%s%s%s", detail[0] != '\0' ? ": " : "", names_field ? field : "",
+             names_field ? ": " : "", detail);
+    return out;
 }
 
 static enum api_outcome refuse(const struct api *api, const struct api_reply *reply, struct status *status) {
-    char reason[REASON_BYTES];
-    show_problem(reply, reason);
-    const char *colon = reason[0] != '\0' ? ": " : "";
+    char text[PROBLEM_BYTES];
     if (reply->status == 401) {
         status_fail(status,
-                    "%s refuses %s%s%s; set one by --token-file, SLUICE_TOKEN or ~/.config/sluice/config.yaml",
-                    api->admin, api->token != NULL ? "this token" : "callers without a token", colon, reason);
+                    "%s refuses %s; set one by --token-file, SLUICE_TOKEN or ~/.config/sluice/config.yaml",
+                    api->admin, api->token != NULL ? "this token" : "callers without a token");
         return API_REFUSED;
     }
     if (reply->status == 403) {
-        status_fail(status, "this token may not do that%s%s; it takes one of role operator", colon, reason);
+        status_fail(status, "not allowed: %s", show_detail(reply, text));
         return API_REFUSED;
     }
     if (reply->status == 412) {
-        status_fail(status, "conflict%s%s", colon, reason);
+        status_fail(status, "conflict: %s", show_detail(reply, text));
         return API_CONFLICT;
     }
+    show_problem(reply, text);
     if (reply->status >= 400 && reply->status < 500) {
-        status_fail(status, "refused (%ld)%s%s", reply->status, colon, reason);
+        status_fail(status, "refused (%ld)%s", reply->status, text);
         return API_REFUSED;
     }
-    status_fail(status, "%s cannot do it now (%ld)%s%s", api->admin, reply->status, colon, reason);
+    status_fail(status, "%s cannot do it now (%ld)%s", api->admin, reply->status, text);
     return API_TROUBLE;
 }
 

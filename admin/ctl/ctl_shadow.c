@@ -12,7 +12,7 @@
 #include "admin/ctl/shadow_sum.h"
 #include "client/cmd/show.h"
 
-enum { URL_BYTES = 320 };
+enum { URL_BYTES = 320, ID_BYTES = 64 };
 
 struct shadow_options {
     struct session_options session;
@@ -20,21 +20,34 @@ struct shadow_options {
 static const struct shadow_options defaults = {.session = SESSION_DEFAULTS};
 static const struct option_spec options_table[] = {SESSION_OPTIONS(shadow_options)};
 
-/* Asks one frontend, at its own admin address, which is reached as the first one was: by http or https. */
-static bool add_frontend(struct session *session, const json_t *frontend, struct shadow_sum *sum) {
-    char url[URL_BYTES], address[URL_BYTES / 2];
+/* Where a frontend is asked: the one that was asked already as before, another at the admin address that it tells,
+ * by http or https as the first one. False when it tells none. */
+static bool find_admin(const struct api *api, const json_t *frontend, const char *self, char url[URL_BYTES]) {
+    const char *address = field_text(frontend, "admin");
+    if (strcmp(field_text(frontend, "id"), self) == 0) {
+        snprintf(url, URL_BYTES, "%s", api->admin);
+        return true;
+    }
+    snprintf(url, URL_BYTES, "%.*s%s", (int)(strstr(api->admin, "://") + 3 - api->admin), api->admin, address);
+    return address[0] != '\0' && strcmp(address, "off") != 0;
+}
+
+static bool add_frontend(struct session *session, const json_t *frontend, const char *self,
+                         struct shadow_sum *sum) {
+    static const struct api_call call = {.method = "GET", .path = "/v1/shadow"};
+    char url[URL_BYTES], id[ID_BYTES];
     struct api api = session->api;
-    struct api_reply reply;
-    struct status status = {""};
-    columns_tame(field_text(frontend, "admin"), address, sizeof address);
-    snprintf(url, sizeof url, "%.*s%s", (int)(strstr(api.admin, "://") + 3 - api.admin), api.admin, address);
-    api.admin = url;
-    bool is_added = api_call(&api, &(struct api_call){.method = "GET", .path = "/v1/shadow"}, &reply,
-                             &status) == API_DONE &&
-                    (shadow_sum_add(sum, reply.json) || status_fail(&status, "out of memory"));
+    struct api_reply reply = {.status = 0};
+    struct status status = {"it tells no admin address"};
+    bool is_added = false;
+    if (find_admin(&session->api, frontend, self, url)) {
+        api.admin = url;
+        is_added = api_call(&api, &call, &reply, &status) == API_DONE &&
+                   (shadow_sum_add(sum, reply.json) || status_fail(&status, "out of memory"));
+    }
     if (!is_added) {
-        session_complain(session->command, "frontend %s is missing in the sum: %s", field_text(frontend, "id"),
-                         status.text);
+        session_complain(session->command, "frontend %s is missing in the sum: %s",
+                         columns_tame(field_text(frontend, "id"), id, sizeof id), status.text);
     }
     api_reply_deinit(&reply);
     return is_added;
@@ -70,7 +83,7 @@ static int report(struct session *session, const json_t *frontends, struct shado
     const json_t *list = field_list(frontends, "frontends");
     size_t n_asked = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        n_asked += add_frontend(session, json_array_get(list, i), sum);
+        n_asked += add_frontend(session, json_array_get(list, i), field_text(frontends, "self"), sum);
     }
     if (!print_sum(session, sum, n_asked)) {
         return session_complain(session->command, "out of memory");

@@ -48,7 +48,8 @@ static int view(const void *options_read, const char *command, const char *path,
 
 static void add_frontend(struct columns *columns, const json_t *frontend, const char *self, int64_t revision) {
     int64_t own = field_integer(frontend, "revision");
-    int64_t up_us = clock_wall_us() - field_integer(frontend, "started_at") * 1000000;
+    int64_t started_at_s = field_integer(frontend, "started_at");
+    int64_t up_us = clock_wall_us() - started_at_s * 1000000;
     columns_add(columns, "%s%s", field_text(frontend, "id"),
                 strcmp(field_text(frontend, "id"), self) == 0 ? "*" : "");
     columns_add(columns, "%s", field_text(frontend, "address"));
@@ -56,7 +57,7 @@ static void add_frontend(struct columns *columns, const json_t *frontend, const 
     columns_add(columns, "%s", field_text(frontend, "version"));
     columns_add(columns, "%" PRId64 "%s", own, own < revision ? " (behind)" : "");
     columns_add(columns, "%" PRId64, field_integer(frontend, "degraded_shards"));
-    columns_add(columns, "%s", show_duration(up_us > 0 ? (uint64_t)up_us : 0).text);
+    columns_add(columns, "%s", started_at_s > 0 ? show_duration(up_us > 0 ? (uint64_t)up_us : 0).text : "-");
     columns_add(columns, "%s ago", show_duration((uint64_t)field_integer(frontend, "silent_ms") * 1000).text);
 }
 

@@ -362,8 +362,15 @@ static void test_shadow_report_asks_every_frontend(void **state) {
     fake_http_reply(world->fake, 200, frontends);
     fake_http_reply(world->fake, 200, "{\"shadow\":[]}");
     fake_http_reply(other, 503, "{}");
+    fake_http_forget(world->fake);
     CTL(world, "quota", "shadow-report");
     assert_run(world, EXIT_TROUBLE, "no quota is in shadow mode\n", "frontend b2 is missing in the sum");
+    assert_heard(world, "GET /v1/frontends\nGET /v1/shadow\n");
+    fake_http_reply(world->fake, 200, "{\"self\":\"a1\",\"frontends\":[{\"id\":\"a1\"},{\"id\":\"b2\"}]}");
+    fake_http_reply(world->fake, 200, "{\"shadow\":[]}");
+    CTL(world, "quota", "shadow-report");
+    assert_run(world, EXIT_TROUBLE, "no quota is in shadow mode\n",
+               "frontend b2 is missing in the sum: it tells no admin address");
     fake_http_stop(&other);
 }
 
@@ -389,8 +396,7 @@ static void test_every_kind_of_trouble_says_what_to_do(void **state) {
         {400, "{\"field\":\"limits[0].rate\",\"detail\":\"'10x' is not a rate\"}", EXIT_REFUSED,
          "refused (400): limits[0].rate: '10x' is not a rate"},
         {401, "{\"detail\":\"no such token\"}", EXIT_REFUSED, "set one by --token-file, SLUICE_TOKEN"},
-        {403, "{\"detail\":\"bob is a viewer\"}", EXIT_REFUSED,
-         "bob is a viewer; it takes one of role operator"},
+        {403, "{\"detail\":\"bob is a viewer\"}", EXIT_REFUSED, "not allowed: bob is a viewer"},
         {404, "{\"detail\":\"there is no quota\"}", EXIT_REFUSED, "refused (404): there is no quota"},
         {503, "{\"detail\":\"Redis is down\"}", EXIT_TROUBLE, "cannot do it now (503): Redis is down"},
         {200, "<html>", EXIT_TROUBLE, "is it the admin address of sluiced?"},

@@ -68,9 +68,9 @@ static void test_refusals_say_why_and_what_to_do(void **state) {
     assert_answer(world, 400, "{\"detail\":\"limits[0].rate: bad\",\"field\":\"limits[0].rate\"}", API_REFUSED,
                   "refused (400): limits[0].rate: bad");
     assert_answer(world, 404, "{\"title\":\"Not Found\"}", API_REFUSED, "refused (404): Not Found");
-    assert_answer(world, 401, "{\"detail\":\"unknown\"}", API_REFUSED,
-                  "refuses this token: unknown; set one by");
-    assert_answer(world, 403, "{}", API_REFUSED, "it takes one of role operator");
+    assert_answer(world, 401, "{\"detail\":\"unknown\"}", API_REFUSED, "refuses this token; set one by");
+    assert_answer(world, 403, "{\"detail\":\"bob is a viewer\",\"field\":\"Authorization\"}", API_REFUSED,
+                  "not allowed: bob is a viewer");
     world->api.token = NULL;
     assert_answer(world, 401, "", API_REFUSED, "refuses callers without a token; set one by --token-file");
 }
