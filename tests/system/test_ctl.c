@@ -4,6 +4,8 @@
 #include "tests/support/fake_frontend.h"
 #include "tests/support/fake_http.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 enum { LIMIT_S = 20, EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_TROUBLE = 2 };
@@ -166,6 +168,45 @@ static void test_apply_asks_before_it_changes(void **state) {
     assert_run(world, EXIT_TROUBLE, "+ acme b: unlimited\n1 to add, 0 to change, 0 to remove, 1 to keep\n",
                "nobody can be asked here; nothing was changed (--yes applies)");
     assert_heard(world, "GET /v1/quotas?limit=1000\n");
+}
+
+/* Runs `apply PATH` with a terminal as its input, where somebody types `answer`; returns the exit code. */
+static int apply_at_terminal(struct world *world, const char *path, const char *answer) {
+    char program[HARNESS_PATH_BYTES];
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0);
+    assert_int_equal(write(master, answer, strlen(answer)), strlen(answer));
+    harness_program("sluicectl", program);
+    pid_t pid = harness_fork(world->harness, SIGTERM);
+    if (pid == 0) {
+        dup2(terminal, STDIN_FILENO);
+        execl(program, program, "apply", path, "--admin", fake_http_address(world->fake), (char *)NULL);
+        _exit(127);
+    }
+    int code = harness_wait(world->harness, pid, LIMIT_S * INT64_C(1000));
+    close(terminal);
+    close(master);
+    return code;
+}
+
+static void test_apply_does_what_somebody_agrees_to(void **state) {
+    struct world *world = *state;
+    char path[HARNESS_PATH_BYTES];
+    static const char empty[] = "{\"revision\":0,\"default\":\"allow\",\"quotas\":[],\"next\":null}";
+    harness_write(world->harness, "q.yaml", "tenants: { acme: { b: { unlimited: true } } }", path);
+    fake_http_reply(world->fake, 200, empty);
+    assert_int_equal(apply_at_terminal(world, path, "\n"), EXIT_REFUSED);
+    fake_http_reply(world->fake, 200, empty);
+    assert_int_equal(apply_at_terminal(world, path, "no\n"), EXIT_REFUSED);
+    assert_heard(world, "GET /v1/quotas?limit=1000\nGET /v1/quotas?limit=1000\n");
+    fake_http_reply(world->fake, 200, empty);
+    fake_http_reply(world->fake, 200, "{\"revision\":1,\"changed\":1}");
+    assert_int_equal(apply_at_terminal(world, path, "y\n"), EXIT_DONE);
+    char *heard = fake_http_heard(world->fake);
+    assert_contains(heard, "POST /v1/quotas:apply\n");
+    free(heard);
 }
 
 static void test_apply_sends_what_changes(void **state) {
@@ -460,6 +501,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_wait_names_those_that_have_it_not, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_get_and_list_show_quotas, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_apply_asks_before_it_changes, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_apply_does_what_somebody_agrees_to, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_apply_sends_what_changes, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_apply_tells_how_far_it_came, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_apply_without_a_difference_does_nothing, open_world, close_world),
