@@ -180,16 +180,19 @@ static struct prefixes *filter_find(const struct filter *filter, uint64_t tenant
 }
 
 static bool filter_add(struct filter *filter, const struct pattern *pattern) {
+    size_t word = pattern->text.len / LENGTH_BITS;
+    uint64_t length = UINT64_C(1) << pattern->text.len % LENGTH_BITS;
     struct prefixes *found = filter_find(filter, pattern->tenant_hash);
-    if (found == NULL) {
-        struct prefixes none = {.tenant_hash = pattern->tenant_hash};
-        if (!index_make_room(&filter->index) || !buf_append(&filter->tenants, &none, sizeof none)) {
-            return false;
-        }
-        index_add(&filter->index, (uint32_t)pattern->tenant_hash, filter->index.n_items);
-        found = filter_find(filter, pattern->tenant_hash);
+    if (found != NULL) {
+        found->lengths[word] |= length;
+        return true;
     }
-    found->lengths[pattern->text.len / LENGTH_BITS] |= UINT64_C(1) << pattern->text.len % LENGTH_BITS;
+    struct prefixes first = {.tenant_hash = pattern->tenant_hash};
+    first.lengths[word] = length;
+    if (!index_make_room(&filter->index) || !buf_append(&filter->tenants, &first, sizeof first)) {
+        return false;
+    }
+    index_add(&filter->index, (uint32_t)pattern->tenant_hash, filter->index.n_items);
     return true;
 }
 
