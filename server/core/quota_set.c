@@ -169,11 +169,11 @@ static bool copy_buf(struct buf *to, const struct buf *from) {
 /* ---- filter ---- */
 
 static struct prefixes *filter_find(const struct filter *filter, uint64_t tenant_hash) {
-    uint32_t hash = (uint32_t)tenant_hash;
-    for (uint32_t at = hash, item; (item = index_next(&filter->index, hash, &at)) != 0;) {
-        struct prefixes *found = (struct prefixes *)(void *)filter->tenants.data + item - 1;
-        if (found->tenant_hash == tenant_hash) {
-            return found;
+    struct prefixes *tenants = (struct prefixes *)(void *)filter->tenants.data; /* NULL while it is empty */
+    uint32_t at = (uint32_t)tenant_hash, item;
+    while (tenants != NULL && (item = index_next(&filter->index, (uint32_t)tenant_hash, &at)) != 0) {
+        if (tenants[item - 1].tenant_hash == tenant_hash) {
+            return &tenants[item - 1];
         }
     }
     return NULL;
