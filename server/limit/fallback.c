@@ -94,39 +94,6 @@ static void set_debt(struct fallback *fallback, struct table_slot *slot, int64_t
 
 /* ---- what the store says ---- */
 
-/* What was granted here after the store was asked, all over the fleet as far as anybody here can tell, comes off
- * what it says. Returns after how long the record is full. */
-static int64_t subtract_debt(struct fallback *fallback, const struct quota *quota, int64_t debt_utok,
-                             struct bucket_record *record, int64_t now_us) {
-    for (uint32_t i = 0; i < record->n_levels; i++) {
-        record->levels[i].utok -= debt_utok * fleet_size(fallback);
-    }
-    struct bucket_verdict verdict;
-    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
-    return verdict.full_after_us;
-}
-
-void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
-                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
-    if (record->n_levels < 1 || record->n_levels > fallback->max_limits) {
-        return; /* nothing is known there, or left over from a quota with more limits than any has now */
-    }
-    pthread_mutex_t *lock = lock_key(fallback, hash);
-    bool is_known;
-    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
-        struct bucket_record less = *record;
-        full_after_us = subtract_debt(fallback, quota, *table_debt(slot), &less, now_us);
-        table_save(fallback->table, slot, hash, &less, now_us + full_after_us);
-    } else if (slot != NULL) {
-        set_debt(fallback, slot, 0);
-        table_save(fallback->table, slot, hash, record, now_us + full_after_us);
-    }
-    pthread_mutex_unlock(lock);
-}
-
-/* ---- deciding without it ---- */
-
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
 static void complete(struct bucket_record *record, const struct quota *quota, int64_t now_us) {
     struct bucket_record full = {.at_us = record->n_levels > 0 ? record->at_us : now_us,
@@ -141,6 +108,64 @@ static void complete(struct bucket_record *record, const struct quota *quota, in
     }
     *record = full;
 }
+
+/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
+static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
+                           int64_t now_us, struct fallback_debt *debt) {
+    int64_t levels_utok[BUCKET_MAX_LIMITS];
+    bool is_any = false;
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
+        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
+        is_any = is_any || debt->charges_utok[i] > 0;
+    }
+    return is_any;
+}
+
+/* What the key owes comes off what the store says, all over the fleet as far as anybody here can tell: the store was
+ * asked before it was granted, or is not told yet. What has come back since is owed no more. Returns after how long
+ * the record is full. */
+static int64_t subtract_debt(struct fallback *fallback, struct table_slot *slot, const struct quota *quota,
+                             struct bucket_record *record, int64_t now_us) {
+    struct bucket_record here;
+    struct fallback_debt debt = {.spent_utok = *table_debt(slot)};
+    int64_t owed_utok = 0;
+    table_load(slot, &here);
+    reckon_charges(&here, quota, fleet_size(fallback), now_us, &debt);
+    complete(record, quota, now_us);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        record->levels[i].utok -= debt.charges_utok[i] * fleet_size(fallback);
+        owed_utok = debt.charges_utok[i] > owed_utok ? debt.charges_utok[i] : owed_utok;
+    }
+    set_debt(fallback, slot, owed_utok);
+    struct bucket_verdict verdict;
+    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
+    return verdict.full_after_us;
+}
+
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
+    if (record->n_levels < 1 || record->n_levels > fallback->max_limits ||
+        quota->n_limits > fallback->max_limits) {
+        return; /* nothing is known there, or left over from a quota with more limits than any has now */
+    }
+    pthread_mutex_t *lock = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
+    if (slot != NULL) {
+        struct bucket_record less = *record;
+        if (is_known && *table_debt(slot) > 0) {
+            full_after_us = subtract_debt(fallback, slot, quota, &less, now_us);
+        } else {
+            set_debt(fallback, slot, 0);
+        }
+        table_save(fallback->table, slot, hash, &less, now_us + full_after_us);
+    }
+    pthread_mutex_unlock(lock);
+}
+
+/* ---- deciding without it ---- */
 
 /* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised. */
 static void check_for_all(struct bucket_record *record, const struct quota *quota, int64_t cost_tokens,
@@ -196,20 +221,6 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
 }
 
 /* ---- telling the store ---- */
-
-/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
-static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
-                           int64_t now_us, struct fallback_debt *debt) {
-    int64_t levels_utok[BUCKET_MAX_LIMITS];
-    bool is_any = false;
-    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
-        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
-        is_any = is_any || debt->charges_utok[i] > 0;
-    }
-    return is_any;
-}
 
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt) {

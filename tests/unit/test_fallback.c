@@ -188,6 +188,21 @@ static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
     fallback_destroy(&fallback);
 }
 
+static void test_note_leaves_off_nothing_that_has_come_back(void **state) {
+    (void)state;
+    struct quota quota = quota_of(30, 1, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + SECOND_US / 2), 5);
+    int64_t later_us = START_US + SECOND_US; /* half of the share is back */
+    note(fallback, 1, &quota, 30, later_us);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, later_us, &debt));
+    assert_int_equal(debt.charges_utok[0], 5 * BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(take_all(fallback, 1, &quota, later_us), 5);
+    fallback_destroy(&fallback);
+}
+
 static void test_crowd_shares_a_bucket_and_nobody_is_refilled(void **state) {
     (void)state;
     enum { N_KEYS = 20000 };
@@ -243,6 +258,7 @@ int main(void) {
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
         cmocka_unit_test(test_store_knows_all_once_told),
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
+        cmocka_unit_test(test_note_leaves_off_nothing_that_has_come_back),
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
         cmocka_unit_test(test_fleet_size_is_shown_and_bounded),
