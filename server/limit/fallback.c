@@ -19,7 +19,7 @@ enum { N_STRIPES = FALLBACK_MIN_KEYS / TABLE_WAYS };
 
 struct fallback {
     pthread_mutex_t stripes[N_STRIPES];
-    struct table *table;
+    struct table *table; /* a slot's mark: the store has decided the key's last check */
     uint32_t max_limits;
     pthread_mutex_t overflow_lock;
     struct overflow overflow;
@@ -123,9 +123,9 @@ static bool reckon_charges(const struct bucket_record *record, const struct quot
     return is_any;
 }
 
-/* What the key owes comes off what the store says, all over the fleet as far as anybody here can tell: the store was
- * asked before it was granted, or is not told yet. What has come back since is owed no more. Returns after how long
- * the record is full. */
+/* What the key owes comes off what the store says, all over the fleet as far as anybody here can tell: the store
+ * was asked before it was granted, or is not told yet. What has come back since is owed no more. Returns after
+ * how long the record is full. */
 static int64_t subtract_debt(struct fallback *fallback, struct table_slot *slot, const struct quota *quota,
                              struct bucket_record *record, int64_t now_us) {
     struct bucket_record here;
@@ -146,14 +146,13 @@ static int64_t subtract_debt(struct fallback *fallback, struct table_slot *slot,
 
 void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                    const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
-    if (record->n_levels < 1 || record->n_levels > fallback->max_limits ||
-        quota->n_limits > fallback->max_limits) {
-        return; /* nothing is known there, or left over from a quota with more limits than any has now */
-    }
+    /* Else nothing is known there, or left over from a quota with more limits than any has now. */
+    bool is_telling = record->n_levels >= 1 && record->n_levels <= fallback->max_limits &&
+                      quota->n_limits <= fallback->max_limits;
     pthread_mutex_t *lock = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL) {
+    if (slot != NULL && is_telling) {
         struct bucket_record less = *record;
         if (is_known && *table_debt(slot) > 0) {
             full_after_us = subtract_debt(fallback, slot, quota, &less, now_us);
@@ -161,6 +160,9 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
             set_debt(fallback, slot, 0);
         }
         table_save(fallback->table, slot, hash, &less, now_us + full_after_us);
+    }
+    if (slot != NULL && (is_known || is_telling)) {
+        *table_mark(slot) = true;
     }
     pthread_mutex_unlock(lock);
 }
@@ -213,6 +215,9 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
             set_debt(fallback, slot, (is_known ? *table_debt(slot) : 0) + granted_utok);
             table_save(fallback->table, slot, hash, &record, now_us + verdict->full_after_us);
         }
+        if (is_known || !peek) {
+            *table_mark(slot) = false;
+        }
     }
     pthread_mutex_unlock(lock);
     if (!has_place) {
@@ -231,7 +236,7 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
     pthread_mutex_t *lock = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
+    if (slot != NULL && is_known && *table_debt(slot) > 0 && *table_mark(slot)) {
         struct bucket_record record;
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);
