@@ -17,13 +17,14 @@ struct model_store {
     struct store store;
     struct bucket_record *record; /* shared by all ways */
     bool is_down;
+    enum store_outcome failure; /* when it is down: certainly not charged, or nobody knows (but it was not) */
     struct store_call *pending;
 };
 
 static enum store_progress model_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct model_store *model = (struct model_store *)(void *)store;
     if (model->is_down) {
-        call->outcome = STORE_DOWN;
+        call->outcome = model->failure;
         return STORE_DONE;
     }
     struct trace trace = {.now_us = now_us, .n_limits = 1, .cost_tokens = call->cost_tokens};
@@ -125,7 +126,10 @@ static void run_begin(struct run *run, uint64_t number) {
     run->burst = 1 + (int64_t)trace_random(&run->random, 300);
     run->mean_steps = 1 + (int64_t)trace_random(&run->random, 1000);
     run->n_admitted = 0;
-    fleet_make(&run->fleet, 1 + (uint32_t)(number % MAX_FRONTENDS), run->rate, run->burst);
+    fleet_make(&run->fleet, 1 + (uint32_t)(number / 2 % MAX_FRONTENDS), run->rate, run->burst);
+    for (uint32_t i = 0; i < run->fleet.n; i++) {
+        run->fleet.frontends[i].store.failure = number % 2 == 0 ? STORE_DOWN : STORE_LOST;
+    }
     run->room = run->burst > run->fleet.n ? run->burst : run->fleet.n;
 }
 
