@@ -46,6 +46,10 @@ struct fallback;
 /* Room for about `max_keys` keys (at least FALLBACK_MIN_KEYS) of up to `max_limits` limits. N is 1 until somebody
  * says otherwise. NULL when memory is short. */
 struct fallback *fallback_create(uint64_t max_keys, uint32_t max_limits);
+/* Makes room for limits that quotas to come may have, forgetting nothing; no decision waits longer than a small part
+ * of the table takes to copy. False when memory is short: then keys of quotas with more limits share the overflow
+ * buckets. */
+bool fallback_widen(struct fallback *fallback, uint32_t max_limits) __attribute__((warn_unused_result));
 /* Nobody may be using it any more. Nulls the pointer. */
 void fallback_destroy(struct fallback **fallback);
 

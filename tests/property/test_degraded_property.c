@@ -58,12 +58,12 @@ static struct bytes text(const char *string) {
 
 static void fleet_make(struct fleet *fleet, uint32_t n, int64_t rate_per_s, int64_t burst_tokens) {
     struct status status;
-    struct quota quota = {.n_limits = 1};
+    struct quota_rules rules = {.n_limits = 1};
     *fleet = (struct fleet){.n = n, .quotas = quota_set_create()};
-    assert_true(quota_name_limit(&quota, 0, text("one"), &status));
-    assert_true(bucket_set_rate(&quota.limits[0], rate_per_s, 1, &status));
-    quota.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
-    assert_true(quota_set_add(fleet->quotas, text("t"), text("r"), &quota, &status));
+    assert_true(quota_name_limit(&rules, 0, text("one"), &status));
+    assert_true(bucket_set_rate(&rules.limits[0], rate_per_s, 1, &status));
+    rules.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
+    assert_true(quota_set_put(fleet->quotas, text("t"), text("r"), &rules, 0, &status));
     for (uint32_t i = 0; i < n; i++) {
         struct frontend *frontend = &fleet->frontends[i];
         frontend->store = (struct model_store){.store.ops = &model_ops, .record = &fleet->record};

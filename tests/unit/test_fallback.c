@@ -222,6 +222,33 @@ static void test_records_of_more_limits_are_not_noted(void **state) {
     fallback_destroy(&fallback);
 }
 
+/* Room was made for two limits. */
+static void test_widening_forgets_nothing(void **state) {
+    (void)state;
+    enum { N_KEYS = 300 };
+    struct quota quota = quota_of(1, 3600, 10);
+    struct bucket_limit limits[3] = {quota.limits[0], quota.limits[0], quota.limits[0]};
+    limits[1].id = 8;
+    limits[2].id = 9;
+    struct quota more = {.n_limits = 3, .limits = limits};
+    struct fallback *fallback = make(1);
+    for (uint64_t key = 0; key < N_KEYS; key++) {
+        assert_true(check(fallback, key, &quota, 1 + (int64_t)key % 9, START_US).allowed);
+    }
+    assert_true(fallback_widen(fallback, 1)); /* no less than before */
+    assert_true(fallback_widen(fallback, 3));
+    for (uint64_t key = 0; key < N_KEYS; key++) {
+        struct fallback_debt debt;
+        assert_true(fallback_take_debt(fallback, hash_of(key), &quota, START_US, &debt));
+        assert_int_equal(debt.spent_utok, (1 + (int64_t)key % 9) * BUCKET_UTOK_PER_TOKEN);
+        struct bucket_verdict verdict = check(fallback, key, &more, 1, START_US);
+        assert_true(verdict.allowed);
+        assert_int_equal(verdict.remaining_utok, (8 - (int64_t)key % 9) * BUCKET_UTOK_PER_TOKEN);
+    }
+    assert_int_equal(metric_get(&fallback_metrics(fallback)->overflowed), 0);
+    fallback_destroy(&fallback);
+}
+
 static void test_fleet_size_is_shown_and_bounded(void **state) {
     (void)state;
     struct fallback *fallback = make(0);
@@ -248,6 +275,7 @@ int main(void) {
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
+        cmocka_unit_test(test_widening_forgets_nothing),
         cmocka_unit_test(test_fleet_size_is_shown_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
