@@ -79,6 +79,7 @@ static int serve(const struct config *config) {
         if (http == NULL) {
             goto out;
         }
+        server_set_admin_address(server, http_address(http));
     }
     printf("ready checks=%s admin=%s\n", server_address(server), http != NULL ? http_address(http) : "off");
     fflush(stdout);

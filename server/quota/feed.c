@@ -48,12 +48,10 @@ static struct bytes bytes_of(const char *text) {
 
 static void show_source(struct feed *feed) {
     struct feed_metrics *metrics = feed->options.metrics;
-    uint64_t revision = quota_set_revision(feed->set);
-    bool is_of_store = feed->is_synced && revision > 0;
+    bool is_of_store = feed->is_synced && quota_set_revision(feed->set) > 0;
     metric_set(&metrics->from_store, is_of_store);
     metric_set(&metrics->from_snapshot, !is_of_store && feed->options.is_snapshot);
     metric_set(&metrics->from_file, !is_of_store && !feed->options.is_snapshot);
-    metric_set(&metrics->revision, revision);
 }
 
 struct feed *feed_create(const struct feed_options *options) {
@@ -331,6 +329,9 @@ static bool take_catch_up(struct feed *feed, const struct redis_reply *reply) {
     }
     uint64_t was = quota_set_revision(feed->set);
     metric_inc(&feed->options.metrics->resyncs);
+    if (feed->options.seed != NULL && !feed->is_synced && !feed->has_seeded) {
+        log_write(LOG_INFO, "quota", "Redis has quotas: those of the file are not looked at");
+    }
     publish(feed, &feed->ahead);
     log_write(LOG_INFO, "quota",
               "quotas read from Redis: %" PRIu32 ", revision %" PRIu64 " (before: %" PRIu64 ")",

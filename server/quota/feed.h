@@ -25,8 +25,6 @@
 #include "server/store/redis_reply.h"
 
 #define FEED_METRICS(X)                                                                                        \
-    X(revision, METRIC_GAUGE, "sluice_quota_revision", "",                                                     \
-      "Revision of the quotas that were read last; 0: they come from the file")                                \
     X(changes, METRIC_COUNTER, "sluice_quota_changes_total", "", "Changes of quotas that were followed")       \
     X(resyncs, METRIC_COUNTER, "sluice_quota_resyncs_total", "", "Times that all quotas were read from Redis") \
     X(unreadable, METRIC_COUNTER, "sluice_quota_unreadable_total", "",                                         \
