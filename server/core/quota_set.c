@@ -169,27 +169,30 @@ static bool copy_buf(struct buf *to, const struct buf *from) {
 /* ---- filter ---- */
 
 static struct prefixes *filter_find(const struct filter *filter, uint64_t tenant_hash) {
-    uint32_t hash = (uint32_t)tenant_hash;
-    for (uint32_t at = hash, item; (item = index_next(&filter->index, hash, &at)) != 0;) {
-        struct prefixes *found = (struct prefixes *)(void *)filter->tenants.data + item - 1;
-        if (found->tenant_hash == tenant_hash) {
-            return found;
+    struct prefixes *tenants = (struct prefixes *)(void *)filter->tenants.data; /* NULL while it is empty */
+    uint32_t at = (uint32_t)tenant_hash, item;
+    while (tenants != NULL && (item = index_next(&filter->index, (uint32_t)tenant_hash, &at)) != 0) {
+        if (tenants[item - 1].tenant_hash == tenant_hash) {
+            return &tenants[item - 1];
         }
     }
     return NULL;
 }
 
 static bool filter_add(struct filter *filter, const struct pattern *pattern) {
+    size_t word = pattern->text.len / LENGTH_BITS;
+    uint64_t length = UINT64_C(1) << pattern->text.len % LENGTH_BITS;
     struct prefixes *found = filter_find(filter, pattern->tenant_hash);
-    if (found == NULL) {
-        struct prefixes none = {.tenant_hash = pattern->tenant_hash};
-        if (!index_make_room(&filter->index) || !buf_append(&filter->tenants, &none, sizeof none)) {
-            return false;
-        }
-        index_add(&filter->index, (uint32_t)pattern->tenant_hash, filter->index.n_items);
-        found = filter_find(filter, pattern->tenant_hash);
+    if (found != NULL) {
+        found->lengths[word] |= length;
+        return true;
     }
-    found->lengths[pattern->text.len / LENGTH_BITS] |= UINT64_C(1) << pattern->text.len % LENGTH_BITS;
+    struct prefixes first = {.tenant_hash = pattern->tenant_hash};
+    first.lengths[word] = length;
+    if (!index_make_room(&filter->index) || !buf_append(&filter->tenants, &first, sizeof first)) {
+        return false;
+    }
+    index_add(&filter->index, (uint32_t)pattern->tenant_hash, filter->index.n_items);
     return true;
 }
 

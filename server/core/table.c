@@ -13,6 +13,7 @@ struct table_slot {
     int64_t at_us;
     int64_t debt_utok;
     uint32_t n_levels;
+    bool mark;
     struct bucket_level levels[];
 };
 
@@ -100,6 +101,10 @@ void table_load(const struct table_slot *slot, struct bucket_record *record) {
 
 int64_t *table_debt(struct table_slot *slot) {
     return &slot->debt_utok;
+}
+
+bool *table_mark(struct table_slot *slot) {
+    return &slot->mark;
 }
 
 void table_save(const struct table *table, struct table_slot *slot, struct hash128 hash,

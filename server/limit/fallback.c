@@ -26,7 +26,8 @@ struct stripe {
 struct fallback {
     struct stripe stripes[N_STRIPES];
     pthread_mutex_t widen_lock;
-    struct table *table; /* the one that all stripes are in, unless widen_lock is held */
+    struct table *table; /* the one that all stripes are in, unless widen_lock is held. A slot's mark:
+                            the store has decided the key's last check */
     pthread_mutex_t overflow_lock;
     struct overflow overflow;
     _Atomic uint32_t fleet_size;
@@ -122,39 +123,6 @@ static void set_debt(struct fallback *fallback, struct table_slot *slot, int64_t
 
 /* ---- what the store says ---- */
 
-/* What was granted here after the store was asked, all over the fleet as far as anybody here can tell, comes off
- * what it says. Returns after how long the record is full. */
-static int64_t subtract_debt(struct fallback *fallback, const struct quota *quota, int64_t debt_utok,
-                             struct bucket_record *record, int64_t now_us) {
-    for (uint32_t i = 0; i < record->n_levels; i++) {
-        record->levels[i].utok -= debt_utok * fleet_size(fallback);
-    }
-    struct bucket_verdict verdict;
-    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
-    return verdict.full_after_us;
-}
-
-void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
-                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
-    struct stripe *stripe = lock_key(fallback, hash);
-    bool is_known;
-    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
-    if (record->n_levels < 1 || record->n_levels > table_max_levels(stripe->table)) {
-        slot = NULL; /* nothing is known there, or of a quota with more limits than there is room for */
-    }
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
-        struct bucket_record less = *record;
-        full_after_us = subtract_debt(fallback, quota, *table_debt(slot), &less, now_us);
-        table_save(stripe->table, slot, hash, &less, now_us + full_after_us);
-    } else if (slot != NULL) {
-        set_debt(fallback, slot, 0);
-        table_save(stripe->table, slot, hash, record, now_us + full_after_us);
-    }
-    pthread_mutex_unlock(&stripe->lock);
-}
-
-/* ---- deciding without it ---- */
-
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
 static void complete(struct bucket_record *record, const struct quota *quota, int64_t now_us) {
     struct bucket_record full = {.at_us = record->n_levels > 0 ? record->at_us : now_us,
@@ -169,6 +137,71 @@ static void complete(struct bucket_record *record, const struct quota *quota, in
     }
     *record = full;
 }
+
+/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
+static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
+                           int64_t now_us, struct fallback_debt *debt) {
+    int64_t levels_utok[BUCKET_MAX_LIMITS];
+    bool is_any = false;
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
+        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
+        is_any = is_any || debt->charges_utok[i] > 0;
+    }
+    return is_any;
+}
+
+/* What the store says of a key that was decided here meanwhile, or that owes. What it owes comes off, all over the
+ * fleet as far as anybody here can tell: the store was asked before it was granted, or is not told yet; what has
+ * come back since is owed no more. And the bucket here is not refilled: what the store has too much, the fleet has
+ * just granted without it. Returns after how long the record is full. */
+static int64_t correct(struct fallback *fallback, struct table_slot *slot, const struct quota *quota,
+                       struct bucket_record *record, int64_t now_us) {
+    struct bucket_record here, corrected = {.at_us = now_us, .n_levels = quota->n_limits};
+    struct fallback_debt debt = {.spent_utok = *table_debt(slot)};
+    int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS], owed_utok = 0;
+    table_load(slot, &here);
+    reckon_charges(&here, quota, fleet_size(fallback), now_us, &debt);
+    bucket_levels(&here, quota->limits, quota->n_limits, now_us, here_utok);
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, there_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t utok = there_utok[i] - debt.charges_utok[i] * fleet_size(fallback);
+        corrected.levels[i] =
+            (struct bucket_level){quota->limits[i].id, utok < here_utok[i] ? utok : here_utok[i]};
+        owed_utok = debt.charges_utok[i] > owed_utok ? debt.charges_utok[i] : owed_utok;
+    }
+    set_debt(fallback, slot, owed_utok);
+    *record = corrected;
+    struct bucket_verdict verdict;
+    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
+    return verdict.full_after_us;
+}
+
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
+    struct stripe *stripe = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    uint32_t max_levels = table_max_levels(stripe->table);
+    /* Else nothing is known there, or of a quota with more limits than there is room for. */
+    bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && quota->n_limits <= max_levels;
+    if (slot != NULL && is_telling) {
+        struct bucket_record noted = *record;
+        if (is_known && (*table_debt(slot) > 0 || !*table_mark(slot))) {
+            full_after_us = correct(fallback, slot, quota, &noted, now_us);
+        } else {
+            set_debt(fallback, slot, 0);
+        }
+        table_save(stripe->table, slot, hash, &noted, now_us + full_after_us);
+    }
+    if (slot != NULL && (is_known || is_telling)) {
+        *table_mark(slot) = true;
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
+/* ---- deciding without it ---- */
 
 /* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised. */
 static void check_for_all(struct bucket_record *record, const struct quota *quota, int64_t cost_tokens,
@@ -216,6 +249,9 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
             set_debt(fallback, slot, (is_known ? *table_debt(slot) : 0) + granted_utok);
             table_save(stripe->table, slot, hash, &record, now_us + verdict->full_after_us);
         }
+        if (is_known || !peek) {
+            *table_mark(slot) = false;
+        }
     }
     pthread_mutex_unlock(&stripe->lock);
     if (!has_place) {
@@ -224,20 +260,6 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
 }
 
 /* ---- telling the store ---- */
-
-/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
-static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
-                           int64_t now_us, struct fallback_debt *debt) {
-    int64_t levels_utok[BUCKET_MAX_LIMITS];
-    bool is_any = false;
-    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
-        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
-        is_any = is_any || debt->charges_utok[i] > 0;
-    }
-    return is_any;
-}
 
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt) {
@@ -248,7 +270,7 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
     struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
+    if (slot != NULL && is_known && *table_debt(slot) > 0 && *table_mark(slot)) {
         struct bucket_record record;
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);

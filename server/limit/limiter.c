@@ -154,7 +154,7 @@ static void decide_degraded(struct limiter_call *call, int64_t now_us) {
     call->decision.degraded = true;
 }
 
-/* ---- debts: what was granted locally goes with the key's next check ---- */
+/* ---- debts: what was granted locally goes with a check of the key ---- */
 
 static void take_debt(struct limiter_call *call, struct fallback_debt *debt, int64_t now_us) {
     struct store_call *store = &call->store;

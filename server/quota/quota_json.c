@@ -117,7 +117,7 @@ static bool read_integer(json_t *value, const char *path, const char *field, cha
 }
 
 static bool read_limit(json_t *value, const char *path, struct quota_rules *rules, struct status *status) {
-    json_t *values[QUOTA_N_LIMIT_FIELDS];
+    json_t *values[QUOTA_N_LIMIT_FIELDS] = {NULL};
     struct bytes texts[QUOTA_N_LIMIT_FIELDS] = {{0}};
     char digits[NUMBER_BYTES];
     if (!read_fields(value, path, quota_limit_fields, QUOTA_N_LIMIT_FIELDS, values, status)) {
@@ -175,7 +175,7 @@ static bool read_texts(json_t *const values[QUOTA_N_FIELDS], const char *path,
 
 bool quota_json_read_value(struct json_t *value, const char *path, struct quota_rules *rules,
                            struct status *status) {
-    json_t *values[QUOTA_N_FIELDS];
+    json_t *values[QUOTA_N_FIELDS] = {NULL};
     struct bytes texts[QUOTA_N_FIELDS] = {{0}};
     if (!read_fields(value, path, quota_fields, QUOTA_N_FIELDS, values, status) ||
         !read_texts(values, path, texts, status)) {

@@ -154,6 +154,7 @@ static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     struct fallback_debt debt;
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    note(fallback, 1, &quota, 30, START_US);
     assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(debt.spent_utok, 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
@@ -161,12 +162,32 @@ static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     fallback_return_debt(fallback, hash_of(1), debt.spent_utok, START_US);
     int64_t later_us = START_US + SECOND_US / 2;
     assert_int_equal(take_all(fallback, 1, &quota, later_us), 5);
+    note(fallback, 1, &quota, 30, later_us);
     assert_true(fallback_take_debt(fallback, hash_of(1), &quota, later_us, &debt));
-    assert_int_equal(debt.spent_utok, 15 * BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(debt.spent_utok, 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(take_all(fallback, 1, &quota, later_us + SECOND_US), 10);
+    note(fallback, 1, &quota, 0, later_us + 10 * SECOND_US);
     assert_false(
         fallback_take_debt(fallback, hash_of(1), &quota, later_us + 10 * SECOND_US, &debt)); /* all came back */
+    fallback_destroy(&fallback);
+}
+
+static void test_nothing_is_told_while_the_store_fails(void **state) {
+    (void)state;
+    struct quota quota = quota_of(1, 3600, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    struct bucket_verdict verdict;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    note(fallback, 1, &quota, 30, START_US);
+    fallback_check(fallback, hash_of(1), &quota, 1, START_US, true, &verdict);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    struct bucket_record none = {0}; /* it has started anew, and was peeked at */
+    fallback_note(fallback, hash_of(1), &quota, &none, 0, START_US);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
     fallback_destroy(&fallback);
 }
 
@@ -187,6 +208,7 @@ static void test_store_knows_all_once_told(void **state) {
             struct bucket_verdict verdict;
             fallback_check(fallback, hash_of(1), &quota, 1, now_us, true, &verdict);
             left_utok += verdict.remaining_utok;
+            note(fallback, 1, &quota, lost_at, now_us);
             charged_utok +=
                 fallback_take_debt(fallback, hash_of(1), &quota, now_us, &debt) ? debt.charges_utok[0] : 0;
             fallback_destroy(&fallback);
@@ -204,6 +226,21 @@ static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
     assert_true(check(fallback, 1, &quota, 2, START_US).allowed);
     note(fallback, 1, &quota, 30, START_US); /* the answer to a question from before */
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 8);
+    fallback_destroy(&fallback);
+}
+
+static void test_note_leaves_off_nothing_that_has_come_back(void **state) {
+    (void)state;
+    struct quota quota = quota_of(30, 1, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + SECOND_US / 2), 5);
+    int64_t later_us = START_US + SECOND_US; /* half of the share is back */
+    note(fallback, 1, &quota, 30, later_us);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, later_us, &debt));
+    assert_int_equal(debt.charges_utok[0], 5 * BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(take_all(fallback, 1, &quota, later_us), 5);
     fallback_destroy(&fallback);
 }
 
@@ -250,6 +287,7 @@ static void test_widening_forgets_nothing(void **state) {
     struct fallback *fallback = make(1);
     for (uint64_t key = 0; key < N_KEYS; key++) {
         assert_true(check(fallback, key, &quota, 1 + (int64_t)key % 9, START_US).allowed);
+        note(fallback, key, &quota, 10, START_US); /* so that the debt may be told */
     }
     assert_true(fallback_widen(fallback, 1)); /* no less than before */
     assert_true(fallback_widen(fallback, 3));
@@ -288,8 +326,10 @@ int main(void) {
         cmocka_unit_test(test_denial_and_peek_take_nothing),
         cmocka_unit_test(test_forgotten_bucket_is_full_and_owes_nothing),
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
+        cmocka_unit_test(test_nothing_is_told_while_the_store_fails),
         cmocka_unit_test(test_store_knows_all_once_told),
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
+        cmocka_unit_test(test_note_leaves_off_nothing_that_has_come_back),
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
         cmocka_unit_test(test_widening_forgets_nothing),

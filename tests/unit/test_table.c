@@ -63,6 +63,24 @@ static void test_a_known_key_is_kept_even_when_full_again(void **state) {
     table_destroy(&table);
 }
 
+static void test_debt_and_mark_are_the_owners(void **state) {
+    (void)state;
+    struct table *table = table_create(1, 1);
+    struct bucket_record record = record_of(5);
+    bool known;
+    struct table_slot *slot = table_find(table, hash_of(1), 0, &known);
+    assert_int_equal(*table_debt(slot), 0);
+    assert_false(*table_mark(slot));
+    *table_debt(slot) = 7;
+    *table_mark(slot) = true;
+    table_save(table, slot, hash_of(1), &record, 100);
+    slot = table_find(table, hash_of(1), 0, &known);
+    assert_true(known);
+    assert_int_equal(*table_debt(slot), 7);
+    assert_true(*table_mark(slot));
+    table_destroy(&table);
+}
+
 static void test_many_keys_find_room(void **state) {
     (void)state;
     enum { N = 70000 }; /* of 131072 slots */
@@ -132,6 +150,7 @@ int main(void) {
         cmocka_unit_test(test_a_record_comes_back_as_saved),
         cmocka_unit_test(test_a_full_set_gives_no_place_until_a_bucket_is_full_again),
         cmocka_unit_test(test_a_known_key_is_kept_even_when_full_again),
+        cmocka_unit_test(test_debt_and_mark_are_the_owners),
         cmocka_unit_test(test_many_keys_find_room),
         cmocka_unit_test(test_a_wider_table_holds_the_same),
     };
