@@ -4,11 +4,11 @@
 -- KEYS[1]  hash: of each "TENANT\nRESOURCE" its "REVISION QUOTA"; "\ndefault" has what unknown callers get
 -- KEYS[2]  stream: the changes, each under the id REVISION-0
 -- ARGV[1]  packed <B: flags, then texts, each <I4 length and bytes: who, from, a revision that the first change
---          must be above, and for each change tenant, resource, the quota (empty: delete it), the revision of the
+--          is to be above, and for each change tenant, resource, the quota (empty: delete it), the revision of the
 --          quota that must be there (0: none may be; empty: whatever is)
 -- ARGV[2]  the time in milliseconds since 1970, for tests only; without it TIME is asked
 -- Reply    the revision of the last change; or, nothing was changed, a string: the index of the first that conflicts,
---          a space, what stands there
+--          a space, what stands there; or "behind": the last change is not at that revision yet
 -- Cost     for each change two HGET, one HSET or HDEL, one XADD
 --
 -- Flag 1: this is a seed. It begins only in a store that has no quotas; flag 2 says that more of it will follow, and
@@ -51,6 +51,8 @@ if is_seed then
     if not (goes_on and is_begun) and not (is_blank and not goes_on) then
         return '0 '
     end
+elseif revision < after + 0 then
+    return 'behind'
 else
     for i, change in ipairs(asked) do
         local stands = call('HGET', quotas, change.field)

@@ -31,6 +31,8 @@
       "Threads that answer checks; more than one needs redis_nodes.")                                          \
     X(quotas, PATH, "", 0, 4095, false, "FILE",                                                                \
       "The quota file; empty means the demo quotas. In a configuration file it is relative to that file.")     \
+    X(quota_snapshot, PATH, "", 0, 4095, false, "FILE",                                                        \
+      "Where the last quotas known from Redis are kept, for a start without Redis; empty means nowhere.")      \
     X(redis_nodes, ADDRESSES, "", 1, 65535, false, "HOST:PORT,...",                                            \
       "Some nodes of the Redis Cluster, or one plain Redis; empty means the embedded store.")                  \
     X(request_timeout, DURATION, "20ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                             \

@@ -17,6 +17,7 @@
 #include "server/core/bucket.h"
 #include "server/core/quota.h"
 #include "server/core/quota_set.h"
+#include "server/quota/feed.h"
 #include "server/quota/ledger.h"
 #include "server/quota/fleet.h"
 #include "server/store/node_addr.h"
@@ -28,6 +29,7 @@
 
 struct control_metrics {
     CONTROL_METRICS(METRIC_FIELD)
+    struct feed_metrics feed;
 };
 
 /* Of each node that owns slots, by its address. */
@@ -40,27 +42,47 @@ struct node_metrics {
     NODE_METRICS(METRIC_ITEM_FIELD)
 };
 
-/* The number of live frontends has changed; what it means, fleet.h says. */
-typedef void (*control_fleet_fn)(void *arg, uint32_t fleet_size);
+/* What the frontend's owner is told, and asked, from the loop. */
+struct control_hooks {
+    void *arg;
+    /* The number of live frontends has changed; what it means, fleet.h says. */
+    void (*on_fleet_size)(void *arg, uint32_t fleet_size);
+    /* These quotas are to be put in force; borrowed. */
+    void (*on_quotas)(void *arg, struct quota_set *quotas);
+    /* An operator has filled this bucket. */
+    void (*on_reset)(void *arg, struct bytes tenant, struct bytes resource, struct bytes key);
+    /* The revision that every worker decides by. */
+    uint64_t (*applied_revision)(void *arg);
+    /* Redis nodes that are left alone because they fail. */
+    uint64_t (*degraded_shards)(void *arg);
+};
 
 struct control_options {
     const char *nodes, *user, *password; /* as in cluster.h */
     int64_t connect_timeout_us;
     const char *address, *version; /* what others may read about this frontend */
     uint32_t fleet_size;           /* until Redis has answered */
-    control_fleet_fn on_fleet_size;
-    void *arg;
+    struct quota_set *quotas;      /* in force at first */
+    bool is_snapshot;              /* these are the last ones known from Redis */
+    struct quota_set *seed;        /* what a store without quotas is given; NULL: nothing */
+    struct control_hooks hooks;
 };
 
 struct control;
 
-/* Borrows `loop` and `metrics`, which must outlive it. NULL with a reason in `status`: a bad list of nodes, or no
+/* Borrows `loop`, `metrics` and the address, which must outlive it; the sets are held. NULL with a reason in `status`: a bad list of nodes, or no
  * memory. */
 struct control *control_create(struct ev_loop *loop, const struct control_options *options,
                                struct control_metrics *metrics, struct status *status);
 /* Tells Redis that this frontend leaves, for which it turns the loop 100 ms at most, and frees all. Not to be
  * called from inside the loop. Nulls the pointer. */
 void control_destroy(struct control **control);
+
+/* The address of the admin endpoint, once it is known; copied. */
+void control_set_admin_address(struct control *control, const char *address);
+
+/* Were the quotas ever read from Redis? */
+bool control_is_synced(const struct control *control);
 
 /* The nodes whose clocks are known, each at most ten seconds old: a new array of *n_nodes, NULL for none, which the
  * caller frees. False when memory is short. */
@@ -163,7 +185,7 @@ struct control_bucket {
     struct bytes tenant, resource, key;
 };
 
-/* `quota` is the one in force for it, which is held meanwhile; it must have limits, and none of rate 0: others keep
+/* `quota` is the one that control_quotas has for it, and is held meanwhile; it must have limits, and none of rate 0: others keep
  * no buckets. */
 struct control_call *control_bucket_look(struct control *control, const struct control_bucket *bucket,
                                          const struct quota *quota, control_bucket_fn done, void *arg,

@@ -87,7 +87,11 @@ static bool endpoint_start(struct endpoint *endpoint, struct ev_loop *loop, cons
     }
     endpoint->admin = (struct admin){.backend = endpoint->backend, .tokens = endpoint->tokens};
     endpoint->http = http_start(loop, &config->admin_listen, &endpoint->admin, status);
-    return endpoint->http != NULL;
+    if (endpoint->http == NULL) {
+        return false;
+    }
+    server_set_admin_address(server, http_address(endpoint->http));
+    return true;
 }
 
 static void endpoint_stop(struct endpoint *endpoint) {

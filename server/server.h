@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/core/quota_set.h"
 
+struct control;
 struct server;
 
 /* Loads quotas, opens the socket, starts the workers. `config` and `loop`, which is the main thread's, are borrowed
@@ -35,9 +36,13 @@ uint64_t server_applied_revision(const struct server *server);
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
 const char *server_address(const struct server *server);
-/* The quotas that the frontend began with; borrowed. */
+/* The quotas that were set last; borrowed until the next are. */
 const struct quota_set *server_quotas(const struct server *server);
-/* Can every worker's store decide for every key? */
+/* Tells the fleet where the admin endpoint is. */
+void server_set_admin_address(struct server *server, const char *address);
+/* What operators ask goes there; borrowed. NULL without Redis: then the quotas come from the file alone. */
+struct control *server_control(const struct server *server);
+/* Can every worker's store decide for every key, by quotas that Redis has or had last? */
 bool server_is_ready(const struct server *server);
 /* Appends all metrics as Prometheus text. False when memory is short. */
 bool server_render_metrics(struct server *server, struct buf *out) __attribute__((warn_unused_result));

@@ -60,7 +60,8 @@ enum ledger_put_kind {
 struct ledger_put {
     enum ledger_put_kind kind;
     bool is_followed; /* a seed: there is more to come */
-    uint64_t above;   /* the first change gets a revision above this one */
+    /* The first change gets a revision above this one. Unless it is a seed, the store must have come to it. */
+    uint64_t above;
     struct bytes who, from;
 };
 

@@ -147,6 +147,15 @@ static void test_one_conflict_changes_nothing(void **state) {
     assert_string_equal(PUT(*state, {"t", "s", "{1}", 0}, {"t", "r", "{2}", 1}), "3");
 }
 
+static void test_store_that_is_behind_takes_no_change(void **state) {
+    struct change change = {"t", "r", "{1}", ANY};
+    assert_string_equal(put_as(*state, &(struct ledger_put){.above = 1}, &change, 1), "behind");
+    assert_string_equal(put_as(*state, &(struct ledger_put){.above = 0}, &change, 1), "1");
+    assert_string_equal(put_as(*state, &(struct ledger_put){.above = 1}, &change, 1), "2");
+    assert_string_equal(put_as(*state, &(struct ledger_put){.above = 3}, &change, 1), "behind");
+    expect_stored(*state, "t\nr", "2 {1}");
+}
+
 static void test_full_redis_refuses_before_the_first_write(void **state) {
     assert_string_equal(PUT(*state, {"t", "r", "{1}", ANY}), "1");
     call(*state, "CONFIG", "SET", "maxmemory", "1");
@@ -267,6 +276,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         QUOTA_TEST(test_each_change_gets_the_next_revision),
         QUOTA_TEST(test_one_conflict_changes_nothing),
+        QUOTA_TEST(test_store_that_is_behind_takes_no_change),
         QUOTA_TEST(test_full_redis_refuses_before_the_first_write),
         QUOTA_TEST(test_stream_replayed_gives_the_hash),
         QUOTA_TEST(test_seed_takes_only_in_an_empty_store),
