@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/control.h"
+
 /* What a frontend without Redis is called. */
 #define ALONE_ID "local"
 
@@ -19,6 +21,15 @@ static const struct server_backend *of(const struct backend *backend) {
     return (const struct server_backend *)backend;
 }
 
+/* NULL, with the reason, without Redis. */
+static struct control *control_of_backend(const struct backend *backend, struct status *status) {
+    struct control *control = server_control(of(backend)->server);
+    if (control == NULL) {
+        status_fail(status, "quotas come from the file alone: redis_nodes is not set");
+    }
+    return control;
+}
+
 static bool backend_is_ready(struct backend *backend) {
     return server_is_ready(of(backend)->server);
 }
@@ -27,18 +38,18 @@ static bool backend_render_metrics(struct backend *backend, struct buf *out) {
     return server_render_metrics(of(backend)->server, out);
 }
 
-static const struct quota_set *backend_quotas(struct backend *backend) {
-    return server_quotas(of(backend)->server);
+static bool backend_is_shared(const struct backend *backend) {
+    return server_control(of(backend)->server) != NULL;
 }
 
-static bool backend_is_shared(const struct backend *backend) {
-    (void)backend;
-    return false;
+static const struct quota_set *backend_quotas(struct backend *backend) {
+    const struct control *control = server_control(of(backend)->server);
+    return control != NULL ? control_quotas(control) : server_quotas(of(backend)->server);
 }
 
 static const char *backend_id(struct backend *backend) {
-    (void)backend;
-    return ALONE_ID;
+    const struct control *control = server_control(of(backend)->server);
+    return control != NULL ? control_id(control) : ALONE_ID;
 }
 
 static void backend_describe(struct backend *backend, struct buf *out) {
@@ -49,51 +60,45 @@ static void backend_describe(struct backend *backend, struct buf *out) {
     (void)!buf_append(out, about, (size_t)n);
 }
 
-static struct control_call *fail_alone(struct status *status) {
-    status_fail(status, "quotas come from the file alone: redis_nodes is not set");
-    return NULL;
-}
-
 static struct control_call *backend_change(struct backend *backend, const struct control_change *changes,
                                            uint32_t n_changes, struct control_asker asker,
                                            control_change_fn done, void *arg, struct status *status) {
-    (void)backend, (void)changes, (void)n_changes, (void)asker, (void)done, (void)arg;
-    return fail_alone(status);
+    struct control *control = control_of_backend(backend, status);
+    return control != NULL ? control_change(control, changes, n_changes, asker, done, arg, status) : NULL;
 }
 
 static void backend_refused(struct backend *backend, struct bytes tenant, struct bytes resource,
                             struct bytes attempt, const char *reason, struct control_asker asker) {
-    (void)backend, (void)tenant, (void)resource, (void)attempt, (void)reason, (void)asker;
+    struct control *control = control_of_backend(backend, NULL);
+    if (control != NULL) {
+        control_refused(control, tenant, resource, attempt, reason, asker);
+    }
 }
 
 static struct control_call *backend_changes(struct backend *backend, const struct control_range *range,
                                             control_changes_fn done, void *arg, struct status *status) {
-    (void)backend, (void)range, (void)done, (void)arg;
-    return fail_alone(status);
+    struct control *control = control_of_backend(backend, status);
+    return control != NULL ? control_changes(control, range, done, arg, status) : NULL;
 }
 
 static struct control_call *backend_bucket_look(struct backend *backend, const struct control_bucket *bucket,
                                                 const struct quota *quota, control_bucket_fn done, void *arg,
                                                 struct status *status) {
-    (void)backend, (void)bucket, (void)quota, (void)done, (void)arg;
-    return fail_alone(status);
+    struct control *control = control_of_backend(backend, status);
+    return control != NULL ? control_bucket_look(control, bucket, quota, done, arg, status) : NULL;
 }
 
 static struct control_call *backend_bucket_reset(struct backend *backend, const struct control_bucket *bucket,
                                                  struct control_asker asker, control_bucket_fn done, void *arg,
                                                  struct status *status) {
-    (void)backend, (void)bucket, (void)asker, (void)done, (void)arg;
-    return fail_alone(status);
+    struct control *control = control_of_backend(backend, status);
+    return control != NULL ? control_bucket_reset(control, bucket, asker, done, arg, status) : NULL;
 }
 
 static struct control_call *backend_frontends(struct backend *backend, control_frontends_fn done, void *arg,
                                               struct status *status) {
-    (void)backend, (void)done, (void)arg;
-    return fail_alone(status);
-}
-
-static void backend_abandon(struct control_call **call) {
-    *call = NULL;
+    struct control *control = control_of_backend(backend, status);
+    return control != NULL ? control_frontends(control, done, arg, status) : NULL;
 }
 
 struct backend *server_backend_create(struct server *server, const char *version) {
@@ -110,7 +115,7 @@ struct backend *server_backend_create(struct server *server, const char *version
         .bucket_look = backend_bucket_look,
         .bucket_reset = backend_bucket_reset,
         .frontends = backend_frontends,
-        .abandon = backend_abandon,
+        .abandon = control_abandon,
     };
     struct server_backend *backend = calloc(1, sizeof *backend);
     if (backend == NULL) {
