@@ -135,7 +135,7 @@ static bool check_head(struct bytes bytes, struct bytes *body, struct status *st
 }
 
 struct quota_set *snapshot_decode(struct bytes bytes, struct status *status) {
-    struct bytes rest;
+    struct bytes rest = {NULL, 0};
     if (!check_head(bytes, &rest, status)) {
         return NULL;
     }
