@@ -39,8 +39,7 @@ static void test_only_utf8_can_be_carried(void **state) {
                                       "\xc0\x80",
                                       "\xc1\xbf",
                                       "\xc2",
-                                      "\xc2"
-                                      "a",
+                                      "\xc2z",
                                       "\xe0\x9f\xbf",
                                       "\xed\xa0\x80",
                                       "\xe0\xa0",
