@@ -434,9 +434,11 @@ static void test_a_thousand_idle_connections_cost_checks_nothing(void **state) {
         assert_int_equal(poll(&one, 1, 0), 0); /* open, and not a word */
         close(idle[i]);
     }
-    printf("checks with %d idle admin connections: %.0f/s, %.2f of the %.0f/s without\n", N_IDLE, with,
-           with / before, before);
-    assert_true(with > 0.5 * before);
+    harness_sleep_ms(100);
+    double after = measure(raw), without = before < after ? before : after;
+    printf("checks with %d idle admin connections: %.0f/s; without: %.0f/s before, %.0f/s after\n", N_IDLE,
+           with, before, after);
+    assert_true(with > 0.6 * without);
     admin_close(&late);
     admin_close(&client);
     raw_close(&raw);
