@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -50,15 +49,6 @@ struct bench_load {
 
 static bool is_open_loop(const struct bench_load *load) {
     return load->options.frames_per_s > 0;
-}
-
-static uint64_t own_cpu_us(void) {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0) {
-        return 0;
-    }
-    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S +
-           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 /* --- sending --------------------------------------------------------------------------------------------- */
@@ -232,7 +222,7 @@ bool bench_load_connect(struct bench_load *load, struct status *status) {
 }
 
 void bench_load_run(struct bench_load *load, int64_t duration_us, struct bench_stats *stats) {
-    uint64_t cpu_before_us = own_cpu_us();
+    int64_t cpu_before_us = clock_cpu_us();
     *stats = (struct bench_stats){.n_sent = 0};
     load->stats = stats;
     load->began_at_us = load->answered_at_us = clock_mono_us();
@@ -252,7 +242,7 @@ void bench_load_run(struct bench_load *load, int64_t duration_us, struct bench_s
     }
     until_us = load->answered_at_us > until_us ? load->answered_at_us : until_us;
     stats->took_us = (uint64_t)(until_us - load->began_at_us);
-    stats->cpu_us = own_cpu_us() - cpu_before_us;
+    stats->cpu_us = (uint64_t)(clock_cpu_us() - cpu_before_us);
     load->stats = NULL;
 }
 
