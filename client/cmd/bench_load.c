@@ -277,12 +277,12 @@ static bool find_servers(struct bench_load *load, struct status *status) {
 /* Of a server's addresses the first is used, so that all of its connections lead to one place. */
 static bool make_conns(struct bench_load *load, struct status *status) {
     load->conns = calloc(load->options.n_connections, sizeof *load->conns);
-    for (uint32_t i = 0; load->conns != NULL && i < load->options.n_connections; i++) {
-        const struct endpoint *server = &load->servers[i % load->n_servers];
-        if (!bench_conn_init(&load->conns[i], &load->shared, server->addresses, server->name)) {
+    for (size_t at = 0; load->conns != NULL && load->n_conns < load->options.n_connections; load->n_conns++) {
+        const struct endpoint *server = &load->servers[at];
+        at = at + 1 < load->n_servers ? at + 1 : 0;
+        if (!bench_conn_init(&load->conns[load->n_conns], &load->shared, server->addresses, server->name)) {
             break;
         }
-        load->n_conns++;
     }
     return load->n_conns == load->options.n_connections || status_fail(status, "out of memory");
 }

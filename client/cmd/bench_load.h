@@ -27,7 +27,7 @@ struct bench_load;
 typedef void (*bench_load_tick_fn)(void *arg, const struct bench_stats *stats, uint64_t elapsed_us);
 
 struct bench_load_options {
-    const char *const *servers; /* connections go round them; texts are borrowed as long as the load lives */
+    const char *const *servers; /* connections go round them; borrowed for the call */
     size_t n_servers;
     uint32_t n_connections;
     uint32_t pipeline;   /* frames in flight of each connection, at most */
