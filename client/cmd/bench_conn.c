@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/cmd/bench_answer.h"
 #include "server/base/clock.h"
 #include "server/base/ensure.h"
 
@@ -236,8 +237,9 @@ bool bench_conn_queue(struct bench_conn *conn, struct wire_request *request, int
 static const char *take_answer(struct bench_conn *conn, const struct frame *frame, int64_t now_us) {
     struct bench_conn_shared *shared = conn->shared;
     struct bench_conn_event event = {.what = BENCH_CONN_LATE, .response = &shared->response, .now_us = now_us};
-    if (wire_decode_response(shared->codec, frame->body, frame->body_bytes, &shared->response) !=
-        WIRE_DECODED) {
+    if (!bench_answer_read(frame->body, frame->body_bytes, &shared->response) &&
+        wire_decode_response(shared->codec, frame->body, frame->body_bytes, &shared->response) !=
+            WIRE_DECODED) {
         return "what is no response";
     }
     uint32_t index = (uint32_t)(shared->response.id & ((1u << SLOT_BITS) - 1));

@@ -36,7 +36,7 @@ enum bench_conn_what {
 
 struct bench_conn_event {
     enum bench_conn_what what;
-    const struct wire_response *response; /* borrowed for the callback */
+    const struct wire_response *response; /* borrowed for the callback; set as bench_answer.h says */
     int64_t due_at_us, now_us;
     uint32_t n_frames;
     const char *reason;
