@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/cmd/bench_answer.h"
+#include "client/cmd/bench_frame.h"
 #include "server/base/clock.h"
 #include "server/base/ensure.h"
 
@@ -194,22 +195,11 @@ void bench_conn_flush_all(struct bench_conn_shared *shared) {
     }
 }
 
-/* The room a frame of this request surely fits into. */
-static size_t frame_bound_bytes(const struct wire_request *request) {
-    enum { HEAD_BYTES = 64, EXTRA_BYTES = 32 };
-    size_t n = HEAD_BYTES;
-    for (size_t i = 0; i < request->n_checks; i++) {
-        const struct wire_check *check = &request->checks[i];
-        n += check->tenant.len + check->resource.len + check->key.len + EXTRA_BYTES;
-    }
-    return n;
-}
-
 bool bench_conn_queue(struct bench_conn *conn, struct wire_request *request, int64_t due_at_us,
                       int64_t now_us) {
     uint32_t index = conn->first_free;
-    size_t bound = frame_bound_bytes(request);
-    uint8_t *to = buf_reserve(&conn->out, bound);
+    size_t bound_bytes = bench_frame_bound_bytes(request);
+    uint8_t *to = bound_bytes <= FRAME_MAX_BYTES ? buf_reserve(&conn->out, bound_bytes) : NULL;
     ensure(index, !=, NO_SLOT);
     if (to == NULL) {
         return false;
@@ -217,11 +207,7 @@ bool bench_conn_queue(struct bench_conn *conn, struct wire_request *request, int
     struct bench_slot *slot = &conn->slots[index];
     slot->turn++;
     request->id = id_of(conn, index);
-    size_t n_bytes = wire_encode_request(request, to, bound);
-    if (n_bytes == 0) {
-        return false;
-    }
-    buf_commit(&conn->out, n_bytes);
+    buf_commit(&conn->out, bench_frame_write(request, to));
     conn->first_free = slot->next_free;
     slot->due_at_us = due_at_us;
     slot->sent_at_us = now_us;

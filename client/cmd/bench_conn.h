@@ -93,7 +93,7 @@ static inline bool bench_conn_has_room(const struct bench_conn *conn) {
 }
 
 /* Queues a request, whose id it sets; there must be room. It is sent by the next flush. False when memory is short
- * or the frame would be too large. */
+ * or the frame might be too large. */
 bool bench_conn_queue(struct bench_conn *conn, struct wire_request *request, int64_t due_at_us, int64_t now_us)
     __attribute__((warn_unused_result));
 /* Sends what all connections have queued, as far as their sockets take it; the loop sends the rest. */

@@ -11,8 +11,9 @@
 
 #define DEFAULT_S 0.99
 
-static const char prefix[] = "bench:";
-enum { PREFIX_BYTES = sizeof prefix - 1 };
+/* The key of number 0; the greatest number has 13 digits. */
+static const char zero[] = "bench:000000000000000000";
+_Static_assert(sizeof zero == BENCH_KEYS_KEY_BYTES + 1, "as long as every numbered key");
 
 /* "1.2": no sign, no exponent. */
 static bool read_s(const char *text, double *s) {
@@ -124,9 +125,9 @@ void bench_keys_deinit(struct bench_keys *keys) {
 }
 
 static struct bytes write_number(uint64_t number, uint8_t numbered[BENCH_KEYS_KEY_BYTES]) {
-    memcpy(numbered, prefix, PREFIX_BYTES);
-    for (size_t i = BENCH_KEYS_KEY_BYTES; i-- > PREFIX_BYTES; number /= 10) {
-        numbered[i] = (uint8_t)('0' + number % 10);
+    memcpy(numbered, zero, BENCH_KEYS_KEY_BYTES);
+    for (size_t i = BENCH_KEYS_KEY_BYTES; number > 0; number /= 10) {
+        numbered[--i] = (uint8_t)('0' + number % 10);
     }
     return (struct bytes){numbered, BENCH_KEYS_KEY_BYTES};
 }
