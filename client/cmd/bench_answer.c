@@ -20,6 +20,7 @@ enum {
     DECISION_LIMIT = VARINT_FIELD(5), /* from here to WAIT_US: numbers that no load counts */
     DECISION_WAIT_US = VARINT_FIELD(9),
     DECISION_DEGRADED = VARINT_FIELD(10),
+    DECISION_WOULD_DENY = VARINT_FIELD(11),
 };
 
 struct rest {
@@ -55,7 +56,7 @@ static bool is_type_bytes(uint8_t tag) {
 static bool read_decision(struct rest rest, struct wire_decision *decision) {
     decision->verdict = WIRE_VERDICT_UNSPECIFIED;
     decision->source = WIRE_SOURCE_NONE;
-    decision->degraded = false;
+    decision->degraded = decision->would_deny = false;
     while (rest.at < rest.end) {
         uint8_t tag = *rest.at++;
         struct rest bytes;
@@ -69,6 +70,8 @@ static bool read_decision(struct rest rest, struct wire_decision *decision) {
             decision->source = (enum wire_source)value;
         } else if (tag == DECISION_DEGRADED && value <= 1) {
             decision->degraded = value == 1;
+        } else if (tag == DECISION_WOULD_DENY && value <= 1) {
+            decision->would_deny = value == 1;
         } else if (tag != DECISION_MATCHED && tag != DECISION_LIMIT_NAME &&
                    ((tag & 7) != 0 || tag < DECISION_LIMIT || tag > DECISION_WAIT_US)) {
             return false;

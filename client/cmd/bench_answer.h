@@ -11,8 +11,8 @@
 
 #include "proto/wire.h"
 
-/* Sets of `response` the id, status, n_items, and of each item its status and its decision's verdict, source and
- * degraded, to what wire_decode_response would; nothing else. False when declined: it may be set in part then. */
+/* Sets of `response` the id, status, n_items, and of each item its status and its decision's verdict, source,
+ * degraded and would_deny, to what wire_decode_response would; nothing else. False when declined: it may be set in part then. */
 bool bench_answer_read(const uint8_t *body, size_t n_bytes, struct wire_response *response)
     __attribute__((warn_unused_result));
 

@@ -61,6 +61,10 @@ static void print_decisions(const struct bench_stats *stats, FILE *out) {
         report_print_row(out, "degraded", "%" PRIu64 " (%s)", stats->n_degraded,
                          show_share(stats->n_degraded, stats->n_sent).text);
     }
+    if (stats->n_would_deny > 0) {
+        report_print_row(out, "would deny", "%" PRIu64 " (%s), allowed by shadow mode", stats->n_would_deny,
+                         show_share(stats->n_would_deny, stats->n_sent).text);
+    }
 }
 
 static void print_errors(const struct bench_stats *stats, FILE *out) {
@@ -185,15 +189,16 @@ static json_t *make_frontends(const struct bench_result *result) {
 json_t *bench_report_make_json(const struct bench_result *result) {
     const struct bench_stats *stats = result->stats;
     return json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:f, s:b}",
+        "{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:f, "
+        "s:b}",
         "settings", make_settings(&result->settings), "sent", (json_int_t)stats->n_sent, "not_sent",
         (json_int_t)stats->n_not_sent, "allowed", (json_int_t)bench_stats_allowed(stats), "denied",
         (json_int_t)bench_stats_denied(stats), "allowed_by", make_sources(stats->n_allowed), "denied_by",
-        make_sources(stats->n_denied), "degraded", (json_int_t)stats->n_degraded, "errors",
-        (json_int_t)bench_stats_failed(stats), "errors_by_status", make_errors(stats), "first_error",
-        report_make_json_text(stats->first_error), "late_frames", (json_int_t)stats->n_late, "connections_lost",
-        (json_int_t)stats->n_conns_lost, "took_us", (json_int_t)stats->took_us, "rate_per_s",
-        bench_stats_rate_per_s(stats), "latency_us", make_percentiles(&stats->latency_us), "behind_us",
-        make_percentiles(&stats->lag_us), "frontends", make_frontends(result), "own_cpu_share",
-        own_cpu_share(stats), "interrupted", result->is_interrupted);
+        make_sources(stats->n_denied), "degraded", (json_int_t)stats->n_degraded, "would_deny",
+        (json_int_t)stats->n_would_deny, "errors", (json_int_t)bench_stats_failed(stats), "errors_by_status",
+        make_errors(stats), "first_error", report_make_json_text(stats->first_error), "late_frames",
+        (json_int_t)stats->n_late, "connections_lost", (json_int_t)stats->n_conns_lost, "took_us",
+        (json_int_t)stats->took_us, "rate_per_s", bench_stats_rate_per_s(stats), "latency_us",
+        make_percentiles(&stats->latency_us), "behind_us", make_percentiles(&stats->lag_us), "frontends",
+        make_frontends(result), "own_cpu_share", own_cpu_share(stats), "interrupted", result->is_interrupted);
 }

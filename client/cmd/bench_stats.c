@@ -22,6 +22,7 @@ void bench_stats_add_failed(struct bench_stats *stats, enum wire_status status, 
 
 static void add_decision(struct bench_stats *stats, const struct wire_decision *decision) {
     stats->n_degraded += decision->degraded;
+    stats->n_would_deny += decision->would_deny;
     switch (decision->verdict) {
     case WIRE_ALLOW:
         stats->n_allowed[decision->source]++;

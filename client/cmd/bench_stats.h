@@ -23,7 +23,7 @@ struct bench_stats {
     uint64_t
         n_not_sent; /* due, but not sent before the end: the servers, or the load itself, did not keep up */
     uint64_t n_allowed[BENCH_STATS_SOURCES], n_denied[BENCH_STATS_SOURCES];
-    uint64_t n_degraded; /* of the decisions */
+    uint64_t n_degraded, n_would_deny; /* of the decisions */
     uint64_t n_errors[BENCH_STATS_STATUSES];
     uint64_t n_late;             /* frames answered after they had been given up */
     uint64_t n_conns_lost;       /* times that a connection ended or could not be made again */

@@ -51,6 +51,7 @@ static bool read_both(struct world *world, const uint8_t *body, size_t n_bytes) 
         assert_int_equal(fast->decision.verdict, slow->decision.verdict);
         assert_int_equal(fast->decision.source, slow->decision.source);
         assert_int_equal(fast->decision.degraded, slow->decision.degraded);
+        assert_int_equal(fast->decision.would_deny, slow->decision.would_deny);
     }
     return true;
 }
@@ -68,6 +69,7 @@ static struct wire_decision draw_decision(struct rng *rng) {
         .reset_after_us = rng_next(rng) >> 1 >> rng_below(rng, 63),
         .wait_us = rng_below(rng, 3) * 1000,
         .degraded = rng_below(rng, 4) == 0,
+        .would_deny = rng_below(rng, 4) == 0,
     };
 }
 

@@ -90,6 +90,7 @@ static void test_trouble_is_told(void **state) {
     stats.n_errors[WIRE_UNAVAILABLE] = 7;
     stats.n_errors[WIRE_DEADLINE_EXCEEDED] = 5;
     stats.n_degraded = 100;
+    stats.n_would_deny = 50;
     stats.n_late = 3;
     stats.n_conns_lost = 2;
     snprintf(stats.first_error, sizeof stats.first_error, "UNAVAILABLE: gone");
@@ -100,7 +101,8 @@ static void test_trouble_is_told(void **state) {
                 "first error    UNAVAILABLE: gone\n"
                 "late answers   3 frames\n"
                 "lost           connections, 2 times\n");
-    assert_says("degraded       100 (10.0%)\n");
+    assert_says("degraded       100 (10.0%)\n"
+                "would deny     50 (5.0%), allowed by shadow mode\n");
     assert_says("interrupted    this is what was seen so far\n");
 }
 

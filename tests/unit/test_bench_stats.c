@@ -28,11 +28,13 @@ static void test_decisions_count_by_verdict_and_source(void **state) {
     response.items[1] = decided(WIRE_DENY, WIRE_SOURCE_STORE, false);
     response.items[2] = decided(WIRE_ALLOW, WIRE_SOURCE_LOCAL, true);
     response.items[3] = decided(WIRE_ALLOW, WIRE_SOURCE_STORE, false);
+    response.items[3].decision.would_deny = true;
     bench_stats_add_answer(&stats, &response, 4, 150);
     assert_int_equal(stats.n_allowed[WIRE_SOURCE_STORE], 2);
     assert_int_equal(stats.n_allowed[WIRE_SOURCE_LOCAL], 1);
     assert_int_equal(stats.n_denied[WIRE_SOURCE_STORE], 1);
     assert_int_equal(stats.n_degraded, 1);
+    assert_int_equal(stats.n_would_deny, 1);
     assert_int_equal(bench_stats_allowed(&stats), 3);
     assert_int_equal(bench_stats_denied(&stats), 1);
     assert_int_equal(bench_stats_decided(&stats), 4);
