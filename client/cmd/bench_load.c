@@ -61,6 +61,8 @@ static int64_t next_due_us(const struct bench_load *load, int64_t now_us) {
     return is_over ? INT64_MAX : due_at_us;
 }
 
+/* In an open loop frames go round the connections; in a closed one each is filled up at once, so that one write
+ * makes up for all that one read brought. */
 static void send_frame(struct bench_load *load, int64_t due_at_us, int64_t now_us) {
     struct bench_conn *conn = list_entry(load->ready.next, struct bench_conn, node);
     size_t n_checks = load->options.checks->batch;
@@ -77,8 +79,13 @@ static void send_frame(struct bench_load *load, int64_t due_at_us, int64_t now_u
     } else {
         load->n_in_flight++;
     }
-    if (bench_conn_has_room(conn)) {
+    if (!bench_conn_has_room(conn)) {
+        return;
+    }
+    if (is_open_loop(load)) {
         list_push_back(&load->ready, &conn->node);
+    } else {
+        list_push_front(&load->ready, &conn->node);
     }
 }
 

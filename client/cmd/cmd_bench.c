@@ -61,7 +61,7 @@ static const struct option_spec options_table[] = {
     {"connections", "N", OPTION_COUNT, OPTION(n_connections), 1, BENCH_LOAD_CONNECTIONS_MAX,
      "over all frontends"},
     {"pipeline", "N", OPTION_COUNT, OPTION(pipeline), 1, BENCH_CONN_SLOTS_MAX,
-     "frames in flight of each connection; else 32, with --rate at most 1000"},
+     "frames in flight of each connection at most (default 32, with --rate 1000)"},
     {"batch", "N", OPTION_COUNT, OPTION(batch), 1, WIRE_BATCH_MAX, "checks in each frame"},
     {"rate", "N", OPTION_COUNT, OPTION(rate_per_s), 1, RATE_MAX_PER_S,
      "open loop: so many checks per second, answered or not"},
