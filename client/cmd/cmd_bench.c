@@ -33,7 +33,7 @@ enum {
 };
 #define DURATION_MIN_US INT64_C(1000)
 #define DURATION_MAX_US INT64_C(86400000000)
-#define RATE_MAX_PER_S INT64_C(1000000000)
+#define RATE_MAX_PER_S INT64_C(20000000)
 
 struct bench_options {
     struct options_list servers, admins;

@@ -99,6 +99,29 @@ static void test_skipping_takes_what_is_due_before(void **state) {
     assert_int_equal(bench_arrivals_next_us(&arrivals), START_US + 1000000);
 }
 
+/* A day's backlog is not counted one by one, and yet to the last one. */
+static void test_a_large_backlog_is_skipped_exactly(void **state) {
+    enum { DAY_S = 86400 };
+    struct bench_arrivals arrivals;
+    (void)state;
+    bench_arrivals_init(&arrivals, 1e7, false, 1);
+    bench_arrivals_start(&arrivals, START_US);
+    uint64_t n_whole = bench_arrivals_skip(&arrivals, START_US + DAY_S * INT64_C(1000000));
+    assert_true(n_whole == DAY_S * UINT64_C(10000000));
+    assert_int_equal(bench_arrivals_skip(&arrivals, START_US + DAY_S * INT64_C(1000000) + 7), 70);
+    for (int64_t before_us = 1; before_us < 1000; before_us++) {
+        struct bench_arrivals stepped;
+        uint64_t n_stepped = 0;
+        bench_arrivals_init(&arrivals, 333333, false, 1);
+        bench_arrivals_init(&stepped, 333333, false, 1);
+        while (bench_arrivals_next_us(&stepped) < before_us) {
+            bench_arrivals_take(&stepped);
+            n_stepped++;
+        }
+        assert_int_equal(bench_arrivals_skip(&arrivals, before_us), n_stepped);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_constant_rate_is_even),
@@ -107,6 +130,7 @@ int main(void) {
         cmocka_unit_test(test_poisson_gaps_and_counts),
         cmocka_unit_test(test_a_seed_repeats_its_arrivals),
         cmocka_unit_test(test_skipping_takes_what_is_due_before),
+        cmocka_unit_test(test_a_large_backlog_is_skipped_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

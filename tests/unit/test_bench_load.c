@@ -9,7 +9,7 @@
 #include "client/cmd/bench_load.h"
 #include "tests/support/fake_frontend.h"
 
-enum { PHASE_US = 30000, TIMEOUT_US = 200000, LONG_US = 60000000 };
+enum { PHASE_US = 100000, TIMEOUT_US = 300000, LONG_US = 60000000 };
 
 struct world {
     struct ev_loop *loop;
@@ -24,8 +24,31 @@ struct world {
     uint64_t n_until_interrupt; /* the same with an interrupt */
     unsigned ends_at_accepted;  /* an interrupt at the first request after so many connections; 0: never */
     bool is_denying;
+    bool is_holding; /* the first answer for HOLD_S; the second request brings an interrupt */
+    ev_timer hold;
+    struct fake_peer *held_peer;
+    struct wire_request held;
     struct bench_stats stats;
 };
+
+#define HOLD_S 0.04
+
+static void on_held_long_enough(struct ev_loop *loop, ev_timer *timer, int events) {
+    struct world *world = timer->data;
+    (void)loop;
+    (void)events;
+    fake_peer_allow(world->held_peer, &world->held, 1);
+}
+
+static void hold(struct world *world, struct fake_peer *peer, const struct wire_request *request) {
+    world->held_peer = peer;
+    world->held =
+        (struct wire_request){.id = request->id, .call = request->call, .n_checks = request->n_checks};
+    ev_timer_init(&world->hold, on_held_long_enough, HOLD_S, 0.);
+    world->hold.data = world;
+    ev_now_update(world->loop);
+    ev_timer_start(world->loop, &world->hold);
+}
 
 static void on_request(void *arg, struct fake_peer *peer, const struct wire_request *request) {
     struct world *world = arg;
@@ -35,6 +58,13 @@ static void on_request(void *arg, struct fake_peer *peer, const struct wire_requ
     if (world->n_requests == world->n_until_interrupt ||
         (fake_frontend_accepted(world->fake) == world->ends_at_accepted &&
          !bench_load_is_interrupted(world->load))) {
+        bench_load_interrupt(world->load);
+    }
+    if (world->is_holding && world->n_requests == 1) {
+        hold(world, peer, request);
+        return;
+    }
+    if (world->is_holding && world->n_requests == 2) {
         bench_load_interrupt(world->load);
     }
     if (world->n_requests == world->n_until_drop) {
@@ -157,7 +187,7 @@ static void assert_sends_at_its_rate(struct world *world) {
 static void test_an_open_loop_sends_at_its_rate(void **state) {
     struct world *world = *state;
     assert_sends_at_its_rate(world);
-    assert_int_equal(world->stats.n_sent + world->stats.n_not_sent, 2 * 60);
+    assert_int_equal(world->stats.n_sent + world->stats.n_not_sent, 2 * 200);
 }
 
 static void test_a_poisson_load_sends_about_its_rate(void **state) {
@@ -165,7 +195,7 @@ static void test_a_poisson_load_sends_about_its_rate(void **state) {
     world->options.is_poisson = true;
     world->options.seed = 3;
     assert_sends_at_its_rate(world);
-    assert_in_range(world->stats.n_sent + world->stats.n_not_sent, 2 * 25, 2 * 95);
+    assert_in_range(world->stats.n_sent + world->stats.n_not_sent, 2 * 130, 2 * 270);
 }
 
 /* The places are soon full of frames that nobody answers: all that was due later is told, and what waits is late. */
@@ -177,23 +207,26 @@ static void test_an_open_loop_tells_what_it_could_not_send(void **state) {
     connect_all(world);
     bench_load_run(world->load, PHASE_US, &world->stats);
     assert_adds_up(&world->stats);
-    assert_int_equal(world->stats.n_sent + world->stats.n_not_sent, 300);
+    assert_int_equal(world->stats.n_sent + world->stats.n_not_sent, 1000);
     assert_true(world->stats.n_sent <= 5 + 3 * 2);
     assert_int_equal(bench_stats_allowed(&world->stats), 5);
     assert_int_equal(world->stats.n_errors[WIRE_DEADLINE_EXCEEDED], world->stats.n_sent - 5);
     assert_string_equal(world->stats.first_error, "DEADLINE_EXCEEDED: no answer in time");
 }
 
-/* The frame that was stuck behind a silent frontend: its wait before it was sent is part of its latency. */
+/* The second frame is due long before the first is answered, and there is room for one. */
 static void test_waiting_for_room_counts_as_latency(void **state) {
     struct world *world = *state;
     init_checks(world, 1);
-    world->options.frames_per_s = 1e6;
+    world->is_holding = true;
+    world->options.frames_per_s = 1000;
     world->options.n_connections = world->options.pipeline = 1;
+    world->options.timeout_us = LONG_US;
     connect_all(world);
-    bench_load_run(world->load, PHASE_US, &world->stats);
+    bench_load_run(world->load, LONG_US, &world->stats);
     assert_adds_up(&world->stats);
-    assert_true(world->stats.lag_us.max > PHASE_US / 2);
+    assert_int_equal(world->stats.n_sent, 2);
+    assert_true(world->stats.lag_us.max >= (uint64_t)(HOLD_S * 1e6 / 2));
     assert_true(world->stats.latency_us.max >= world->stats.lag_us.max);
     assert_true(world->stats.n_not_sent > 0);
 }
