@@ -331,6 +331,7 @@ static int run(const void *options_read, char *const *arguments) {
 }
 
 const struct command cmd_bench = {
+    .program = "sluice",
     .name = "bench",
     .summary = "Load running frontends, and tell rate, latency and cost",
     .arguments = "",
