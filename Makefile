@@ -43,7 +43,8 @@ CLIENT_SRC := $(filter-out client/example_%,$(wildcard client/*.c))
 PRODUCT_SRC := $(PROTO_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(CMD_SRC)
 SCRIPT_SRC := $(wildcard lua/*.lua)
 SUPPORT_SRC := $(filter-out %/main.c,$(wildcard tests/support/*.c)) \
-	$(filter-out tests/property/test_% tests/system/test_%,$(wildcard tests/property/*.c tests/system/*.c))
+	$(filter-out tests/property/test_% tests/system/test_% tests/chaos/test_%, \
+	$(wildcard tests/property/*.c tests/system/*.c tests/chaos/*.c))
 
 object = $(patsubst %.c,$(OUT)/%.o,$(1))
 program = $(patsubst %.c,$(OUT)/%,$(1))
@@ -55,6 +56,7 @@ UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 ALLOCATION_TESTS := $(filter $(OUT)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
+CHAOS_TESTS := $(call program,$(wildcard tests/chaos/test_*.c))
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
 FUZZERS := $(call program,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES := $(OUT)/example_sync $(OUT)/example_async
@@ -63,7 +65,8 @@ LIBRARIES := $(OUT)/libsluice.a $(OUT)/libsluice.so
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all run test test-thread tests fuzz fuzzers deps deps-lint bench install lint format check-layers check-docs clean help
+.PHONY: FORCE all run test test-thread tests chaos fuzz fuzzers deps deps-lint bench install lint format check-layers \
+	check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -92,7 +95,11 @@ test-thread: deps ## the tests of threads and sockets under ThreadSanitizer
 	@$(MAKE) --no-print-directory SANITIZER=thread all tests
 	@tests/run_thread.sh $(BUILD) $(BUILD)/thread
 
-tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
+tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(CHAOS_TESTS)
+
+chaos: deps ## break Redis and frontends under load, up to 10 minutes; SCENARIO=kill_shard for one
+	@$(MAKE) --no-print-directory SANITIZER= all $(CHAOS_TESTS)
+	@SLUICE_BUILD=$(BUILD) $(BUILD)/tests/chaos/test_chaos $(SCENARIO)
 
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
@@ -176,7 +183,7 @@ $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 	$(call say,LINK,$@)
 	$(link) -lev -lprotobuf-c
 
-$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
+$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(CHAOS_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
 
