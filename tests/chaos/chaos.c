@@ -8,6 +8,7 @@
 enum {
     BEFORE_MS = 1000, /* of healthy load before anything breaks */
     POLL_MS = 20,
+    MAX_FLAGS = 16,
     HEALTHY_US = 500 * 1000, /* so long all checks must have been healthy */
     MASTER_LIMIT_US = 15 * 1000 * 1000,
 };
@@ -40,6 +41,8 @@ void chaos_close(struct chaos *chaos) {
 
 int chaos_set_up(void **state) {
     struct chaos *chaos = *state;
+    chaos->flags = NULL;
+    chaos->by_library = false;
     chaos->begun_at_us = chaos->broken_at_us = chaos->repaired_at_us = chaos->healthy_at_us = 0;
     return 0;
 }
@@ -63,6 +66,18 @@ int chaos_tear_down(void **state) {
     return 0;
 }
 
+void chaos_start_frontend(struct chaos *chaos, size_t i, const char *nodes) {
+    char path[HARNESS_PATH_BYTES];
+    const char *flags[MAX_FLAGS] = {"--quotas", harness_path(chaos->harness, "quotas.yaml", path),
+                                    "--redis-nodes", nodes};
+    size_t n = 4;
+    for (size_t j = 0; chaos->flags != NULL && chaos->flags[j] != NULL; j++) {
+        assert_true(n + 1 < MAX_FLAGS);
+        flags[n++] = chaos->flags[j];
+    }
+    frontend_start_as_shipped(chaos->harness, &chaos->frontends[i], NULL, flags);
+}
+
 void chaos_start_frontends(struct chaos *chaos, const struct load_class classes[],
                            const char *const nodes[LOAD_FRONTENDS]) {
     char quotas[1024], path[HARNESS_PATH_BYTES];
@@ -70,14 +85,13 @@ void chaos_start_frontends(struct chaos *chaos, const struct load_class classes[
     load_write_quotas(classes, quotas, sizeof quotas);
     harness_write(chaos->harness, "quotas.yaml", quotas, path);
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
-        const char *const flags[] = {"--quotas", path, "--redis-nodes", nodes[i], NULL};
-        frontend_start_as_shipped(chaos->harness, &chaos->frontends[i], NULL, flags);
+        chaos_start_frontend(chaos, i, nodes[i]);
     }
 }
 
-void chaos_start_load(struct chaos *chaos, bool by_library) {
+void chaos_start_load(struct chaos *chaos) {
     chaos->begun_at_us = harness_now_us();
-    load_start(chaos->harness, &chaos->load, chaos->classes, chaos->frontends, by_library);
+    load_start(chaos->harness, &chaos->load, chaos->classes, chaos->frontends, chaos->by_library);
 }
 
 /* Were all checks of the last half second healthy, and were there any? Those that may still be on their way are
@@ -107,7 +121,7 @@ void chaos_begin(struct chaos *chaos, const struct load_class classes[]) {
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         frontend_await_status(&chaos->frontends[i], "/readyz", 200);
     }
-    chaos_start_load(chaos, false);
+    chaos_start_load(chaos);
     await_healthy(chaos);
     assert_true(is_healthy_now(chaos));
     harness_sleep_ms(BEFORE_MS);

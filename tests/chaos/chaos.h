@@ -23,6 +23,8 @@ struct chaos {
     struct frontend frontends[LOAD_FRONTENDS];
     struct load load;
     const struct load_class *classes;
+    const char *const *flags; /* more of them for the frontends; NULL: none */
+    bool by_library;          /* the load asks through the client library */
     int64_t begun_at_us, broken_at_us, repaired_at_us, healthy_at_us;
     size_t n_rows;
     char rows[CHAOS_MAX_ROWS][CHAOS_ROW_BYTES];
@@ -46,7 +48,8 @@ extern const struct load_class chaos_flood_load[];
 void chaos_begin(struct chaos *chaos, const struct load_class classes[]);
 void chaos_start_frontends(struct chaos *chaos, const struct load_class classes[],
                            const char *const nodes[LOAD_FRONTENDS]);
-void chaos_start_load(struct chaos *chaos, bool by_library);
+void chaos_start_frontend(struct chaos *chaos, size_t i, const char *nodes); /* one, again */
+void chaos_start_load(struct chaos *chaos);
 
 /* Notes the moment; the scenario does the rest. */
 void chaos_break(struct chaos *chaos);
@@ -57,6 +60,7 @@ void chaos_repair(struct chaos *chaos);
 struct chaos_allowance {
     double bursts; /* of each limit, once */
     double factor; /* times the rate, from the break until all was healthy again; 0: 1 */
+    size_t n_undecided;
 };
 
 /* Ends the load, adds a row to the table, and asserts what every scenario must: each check answered in time and

@@ -9,7 +9,7 @@
 #include "server/store/store_key.h"
 #include "tests/chaos/load_sender.h"
 
-enum { STOP_LIMIT_MS = 5000 };
+enum { STOP_LIMIT_MS = 5000, FIRST_SLOTS = 400 };
 
 void load_write_quotas(const struct load_class classes[], char *text, size_t cap) {
     size_t n = (size_t)snprintf(text, cap, "tenants:\n  %s:\n", LOAD_TENANT);
@@ -24,11 +24,14 @@ static struct bytes bytes_of(const char *text) {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
-/* cluster.sh gives each of its masters a third of the slots, in their order. */
-static unsigned shard_of(const char *resource, const char *key) {
+static unsigned slot_of(const char *resource, const char *key) {
     uint8_t name[STORE_KEY_MAX_BYTES];
     size_t n = store_key_write(bytes_of(LOAD_TENANT), bytes_of(resource), bytes_of(key), name, sizeof name);
-    unsigned slot = slot_of_key((struct bytes){name, n});
+    return slot_of_key((struct bytes){name, n});
+}
+
+/* cluster.sh gives each of its masters a third of the slots, in their order. */
+static unsigned shard_of(unsigned slot) {
     unsigned shard = LOAD_SHARDS - 1;
     while (slot < SLOT_COUNT * shard / LOAD_SHARDS) {
         shard--;
@@ -37,15 +40,17 @@ static unsigned shard_of(const char *resource, const char *key) {
 }
 
 static void add_keys(struct load *load, const struct load_class *class) {
-    unsigned number = 0;
+    unsigned number = 0, slot;
     for (unsigned i = 0; i < class->n_keys; i++) {
         assert_true(load->n_keys < LOAD_MAX_KEYS);
         struct load_key *key = &load->keys[load->n_keys++];
         key->class = class;
         do {
             snprintf(key->name, sizeof key->name, "k%u", number++);
-            key->shard = shard_of(class->resource, key->name);
-        } while (class->is_one_per_shard && key->shard != i);
+            slot = slot_of(class->resource, key->name);
+            key->shard = shard_of(slot);
+        } while (class->is_one_per_shard &&
+                 (key->shard != i || slot >= SLOT_COUNT * i / LOAD_SHARDS + FIRST_SLOTS));
     }
 }
 

@@ -23,7 +23,7 @@ enum {
 struct load_class {
     const char *resource; /* NULL ends a list of classes */
     unsigned n_keys;
-    bool is_one_per_shard; /* key i belongs to shard i of a cluster as it was started */
+    bool is_one_per_shard; /* key i is in the first slots of shard i, which are those that move first */
     unsigned checks_per_s; /* of all its keys together */
     unsigned rate_per_s, burst;
 };

@@ -9,7 +9,15 @@
     X(kill_master, true)                                                                                       \
     X(hang_master, false)                                                                                      \
     X(kill_shard, true)                                                                                        \
-    X(kill_all, true)
+    X(kill_all, true)                                                                                          \
+    X(redis_later, true)                                                                                       \
+    X(failover, true)                                                                                          \
+    X(move_slots, false)                                                                                       \
+    X(script_flush, true)                                                                                      \
+    X(out_of_memory, true)                                                                                     \
+    X(busy_script, true)                                                                                       \
+    X(wrong_password, false)                                                                                   \
+    X(kill_frontend, true)
 
 #define CHAOS_DECLARE(name, is_in_quick_half) void chaos_##name(void **state);
 CHAOS_SCENARIOS(CHAOS_DECLARE)
