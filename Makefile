@@ -22,7 +22,8 @@ say = @printf '  %-8s %s\n' $(1) $(2)
 DEPS_BUILD := gcc make pkg-config libc6-dev libev-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-dev \
 	libyaml-dev libjansson-dev libmicrohttpd-dev libxxhash-dev
 DEPS_RUN := redis-server redis-tools curl
-DEPS_TEST := libcmocka-dev liblua5.1-0-dev valgrind procps
+# libfaketime: a Redis whose clock jumps.
+DEPS_TEST := libcmocka-dev liblua5.1-0-dev valgrind procps libfaketime
 DEPS_LINT := clang clang-format clang-tidy shellcheck
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wpointer-arith \

@@ -47,6 +47,15 @@ int chaos_set_up(void **state) {
     return 0;
 }
 
+static void end_single(struct chaos *chaos) {
+    if (chaos->proxy_pid != 0) {
+        harness_kill(chaos->harness, chaos->proxy_pid);
+        chaos->proxy_pid = 0;
+        tcp_proxy_close(&chaos->proxy);
+    }
+    redis_fixture_stop(&chaos->single);
+}
+
 int chaos_tear_down(void **state) {
     struct chaos *chaos = *state;
     load_close(&chaos->load);
@@ -56,6 +65,7 @@ int chaos_tear_down(void **state) {
             chaos->frontends[i].pid = 0;
         }
     }
+    end_single(chaos);
     cluster_signal_all(&chaos->cluster, SIGCONT);
     cluster_restart(&chaos->cluster);
     for (size_t i = 0; i < CLUSTER_NODES; i++) {
@@ -117,7 +127,12 @@ static void await_healthy(const struct chaos *chaos) {
 
 void chaos_begin(struct chaos *chaos, const struct load_class classes[]) {
     const char *nodes = chaos->cluster.nodes;
-    chaos_start_frontends(chaos, classes, (const char *const[]){nodes, nodes, nodes});
+    chaos_begin_at(chaos, classes, (const char *const[]){nodes, nodes, nodes});
+}
+
+void chaos_begin_at(struct chaos *chaos, const struct load_class classes[],
+                    const char *const nodes[LOAD_FRONTENDS]) {
+    chaos_start_frontends(chaos, classes, nodes);
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         frontend_await_status(&chaos->frontends[i], "/readyz", 200);
     }
@@ -125,6 +140,28 @@ void chaos_begin(struct chaos *chaos, const struct load_class classes[]) {
     await_healthy(chaos);
     assert_true(is_healthy_now(chaos));
     harness_sleep_ms(BEFORE_MS);
+}
+
+void chaos_begin_single(struct chaos *chaos, uint16_t port) {
+    char nodes[32];
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", port);
+    chaos_begin_at(chaos, chaos_mixed_load, (const char *const[]){nodes, nodes, nodes});
+}
+
+uint16_t chaos_start_single(struct chaos *chaos, const char *const wrapper[]) {
+    const char *const flags[] = {"--dir", chaos->harness->dir, "--enable-debug-command", "yes", NULL};
+    chaos->single = redis_fixture_start_with(wrapper, flags);
+    assert_non_null(chaos->single);
+    return redis_fixture_port(chaos->single);
+}
+
+struct tcp_proxy_weather *chaos_start_proxy(struct chaos *chaos) {
+    assert_true(tcp_proxy_open(&chaos->proxy));
+    chaos->proxy_pid = harness_fork(chaos->harness, SIGKILL);
+    if (chaos->proxy_pid == 0) {
+        tcp_proxy_run(&chaos->proxy, redis_fixture_port(chaos->single));
+    }
+    return chaos->proxy.weather;
 }
 
 void chaos_break(struct chaos *chaos) {

@@ -6,6 +6,8 @@
 #define SLUICE_TESTS_CHAOS_CHAOS_H
 
 #include "tests/chaos/load.h"
+#include "tests/support/redis_fixture.h"
+#include "tests/support/tcp_proxy.h"
 #include "tests/system/cluster.h"
 
 enum {
@@ -20,6 +22,9 @@ struct chaos {
     bool is_quick;
     struct harness *harness;
     struct cluster cluster;
+    struct redis_fixture *single; /* a plain Redis, for what is easier shown with one; and */
+    struct tcp_proxy proxy;       /* the way to it that some scenarios take */
+    pid_t proxy_pid;
     struct frontend frontends[LOAD_FRONTENDS];
     struct load load;
     const struct load_class *classes;
@@ -46,10 +51,18 @@ extern const struct load_class chaos_flood_load[];
 /* Starts the frontends with the product's own limits, the load, and lets it run until all is healthy and a
  * little longer. By `chaos_begin` they know the cluster. */
 void chaos_begin(struct chaos *chaos, const struct load_class classes[]);
+void chaos_begin_at(struct chaos *chaos, const struct load_class classes[],
+                    const char *const nodes[LOAD_FRONTENDS]);
 void chaos_start_frontends(struct chaos *chaos, const struct load_class classes[],
                            const char *const nodes[LOAD_FRONTENDS]);
 void chaos_start_frontend(struct chaos *chaos, size_t i, const char *nodes); /* one, again */
 void chaos_start_load(struct chaos *chaos);
+
+/* The mixed load with all frontends at one plain Redis, or at the proxy before it. */
+void chaos_begin_single(struct chaos *chaos, uint16_t port);
+/* Starts a plain Redis, with words before the program or NULL, and the proxy before it. */
+uint16_t chaos_start_single(struct chaos *chaos, const char *const wrapper[]);
+struct tcp_proxy_weather *chaos_start_proxy(struct chaos *chaos);
 
 /* Notes the moment; the scenario does the rest. */
 void chaos_break(struct chaos *chaos);

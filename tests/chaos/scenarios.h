@@ -17,6 +17,12 @@
     X(out_of_memory, true)                                                                                     \
     X(busy_script, true)                                                                                       \
     X(wrong_password, false)                                                                                   \
+    X(readonly, false)                                                                                         \
+    X(loading, false)                                                                                          \
+    X(slow_network, false)                                                                                     \
+    X(lossy_network, false)                                                                                    \
+    X(cut_off, false)                                                                                          \
+    X(clock_step, false)                                                                                       \
     X(kill_frontend, true)
 
 #define CHAOS_DECLARE(name, is_in_quick_half) void chaos_##name(void **state);

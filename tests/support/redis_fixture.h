@@ -17,6 +17,9 @@ struct redis_fixture;
 
 /* NULL when the server cannot be started. Stop kills it and nulls the pointer. */
 struct redis_fixture *redis_fixture_start(void);
+/* The same with words before the program, which end in its execution, and flags after its own; each a list that
+ * ends in NULL, or NULL. */
+struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], const char *const flags[]);
 void redis_fixture_stop(struct redis_fixture **fixture);
 uint16_t redis_fixture_port(const struct redis_fixture *fixture);
 pid_t redis_fixture_pid(const struct redis_fixture *fixture);
