@@ -2,13 +2,15 @@
 -- check.lua — takes tokens from every limit of one record, or from none.
 --
 -- KEYS[1]  the record: '<Bi8' 1, at_us, then for each limit '<I4i8' id, level_utok; absent: every limit is full
--- ARGV[1]  '<Bi8' flags (1: only look), cost_utok, then for each of 1 to 8 limits '<I4i8i8i8' id, count,
---          period_s, burst_utok
+-- ARGV[1]  '<Bi8' flags (1: only look; 2: charges follow), cost_utok, then for each of 1 to 8 limits '<I4i8i8i8'
+--          id, count, period_s, burst_utok; then, with flag 2, for each limit '<i8' charge_utok: what a frontend
+--          granted while it could not ask. It is taken before anything is decided, down to -burst at most
 -- ARGV[2]  the time in microseconds since 1970, for tests only; without it TIME is asked
 -- Reply    allowed: the record as it was written, dated at the time of the check
 --          denied, or only looked: '<Bi8' 2, now_us, then the record that stands, if there is one
 --          allowed by a clock that is behind the record: '<Bi8' 3, now_us, then the record as it was written
--- Cost     one TIME, one GET, at most one SET, each O(1); a denial writes nothing, except to date a record anew
+-- Cost     one TIME, one GET, at most one SET, each O(1); a denial writes nothing, except charges, or to date a
+--          record anew
 --
 -- What a caller is told beyond that (remaining, retry_after, reset_after, wait) follows from the reply, and the
 -- asker works it out: this core is shared by the whole fleet. server/core/bucket.h has the rules.
@@ -94,27 +96,34 @@ local function recorded_level(id, place, burst)
     return burst
 end
 
--- The record that charging every limit leaves; when it is full; whether every limit had enough.
-local function charged(charge)
+local flags, cost = unpack('<Bi8', argument)
+local peeks, charges = flags % 2 == 1, flags >= 2
+local n_limits = (#argument - 9) / (charges and 36 or 28)
+
+-- The record that taking `take` from every limit leaves; when it is full; whether every limit had enough.
+local function taken(take)
     local left, full_at, enough = pack('<Bi8', 1, at), at, true
-    for place = 0, (#argument - 9) / 28 - 1 do
+    for place = 0, n_limits - 1 do
         local id, count, period, burst = unpack('<I4i8i8i8', argument, place * 28 + 10)
         local level = refill(recorded_level(id, place, burst), elapsed, count, period, burst)
-        enough = enough and level >= charge
-        level = level - charge
+        if charges then
+            level = math.max(level - unpack('<i8', argument, n_limits * 28 + place * 8 + 10), -burst)
+        end
+        enough = enough and level >= take
+        level = level - take
         left = left .. pack('<I4i8', id, level)
         full_at = math.max(full_at, at + time_to_gain(burst - level, count, period))
     end
     return left, math.min(full_at, latest), enough
 end
 
-local flags, cost = unpack('<Bi8', argument)
-local left, full_at, allowed = charged(cost)
-if flags == 1 or not (allowed or dated_anew) then
+local left, full_at, allowed = taken(cost)
+allowed = allowed and not peeks
+if not (allowed or charges or dated_anew and not peeks) then
     return pack('<Bi8', 2, now) .. (record or '')
 end
 if not allowed then
-    left, full_at = charged(0)
+    left, full_at = taken(0)
 end
 call('SET', key, left, 'PXAT', string.format('%d', (full_at + 999) / 1000))
 if allowed and at == now then

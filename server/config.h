@@ -53,6 +53,10 @@
       "No reply for so long with checks under way opens the breaker.")                                         \
     X(redis_breaker_probe, DURATION, "100ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                        \
       "At least so far apart, and at most twice that, one check tries a node whose breaker is open.")          \
+    X(fallback_keys, INTEGER, "262144", 1024, 1000000000, false, "N",                                          \
+      "Keys whose buckets are at hand when Redis cannot decide; beyond these, some share buckets.")            \
+    X(fleet_size, INTEGER, "1", 1, 1000, false, "N",                                                           \
+      "Frontends taken to be alive until Redis has told how many are.")                                        \
     X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
       "Keys that the embedded store has room for; when it is crowded, some share buckets.")                    \
     X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "server/base/clock.h"
+#include "server/base/hash.h"
 #include "server/base/log.h"
+#include "server/limit/fallback.h"
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
 #include "server/stats.h"
@@ -14,6 +16,7 @@
 struct server {
     const struct config *config;
     struct quota_set *quotas;
+    struct fallback *fallback;
     int listen_fd;
     char address[LISTENER_ADDRESS_BYTES];
     struct worker **workers;
@@ -29,6 +32,21 @@ static struct quota_set *load_quotas(const struct config *config, struct status 
     return registry_load_file(config->quotas, status);
 }
 
+/* An embedded store does not fail and needs none. */
+static bool create_fallback(struct server *server, struct status *status) {
+    const struct config *config = server->config;
+    if (config->redis_nodes[0] == '\0') {
+        return true;
+    }
+    server->fallback = fallback_create((uint64_t)config->fallback_keys, quota_set_max_limits(server->quotas));
+    if (server->fallback == NULL) {
+        return status_fail(status, "out of memory for %lld keys (fallback_keys)",
+                           (long long)config->fallback_keys);
+    }
+    fallback_set_fleet_size(server->fallback, (uint32_t)config->fleet_size);
+    return true;
+}
+
 static bool create_workers(struct server *server, const char *version, struct status *status) {
     size_t n = (size_t)server->config->workers;
     server->workers = calloc(n, sizeof *server->workers);
@@ -36,9 +54,15 @@ static bool create_workers(struct server *server, const char *version, struct st
     if (server->workers == NULL || server->worker_metrics == NULL) {
         return status_fail(status, "out of memory");
     }
+    struct worker_options options = {
+        .config = server->config,
+        .version = version,
+        .listen_fd = server->listen_fd,
+        .key_seed = hash_random_seed(),
+        .fallback = server->fallback,
+    };
     for (; server->n_workers < n; server->n_workers++) {
-        struct worker *worker =
-            worker_create(server->config, server->quotas, server->listen_fd, version, status);
+        struct worker *worker = worker_create(&options, server->quotas, status);
         if (worker == NULL) {
             return false;
         }
@@ -69,7 +93,7 @@ struct server *server_create(const struct config *config, const char *version, s
     if (server->listen_fd < 0) {
         goto fail;
     }
-    if (!create_workers(server, version, status)) {
+    if (!create_fallback(server, status) || !create_workers(server, version, status)) {
         goto fail;
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
@@ -97,6 +121,7 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
+    fallback_destroy(&server->fallback);
     if (server->listen_fd >= 0) {
         close(server->listen_fd);
     }
@@ -123,5 +148,7 @@ bool server_is_ready(const struct server *server) {
 
 bool server_render_metrics(struct server *server, struct buf *out) {
     metric_set(&server->metrics.ready, server_is_ready(server));
-    return stats_render(out, &server->metrics, server->worker_metrics, server->n_workers);
+    return stats_render(out, &server->metrics,
+                        server->fallback != NULL ? fallback_metrics(server->fallback) : NULL,
+                        server->worker_metrics, server->n_workers);
 }

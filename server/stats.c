@@ -7,6 +7,10 @@
     {family, labels, kind, help, offsetof(struct process_metrics, field)},
 static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW)};
 
+#define FALLBACK_ROW(field, kind, family, labels, help)                                                        \
+    {family, labels, kind, help, offsetof(struct fallback_metrics, field)},
+static const struct metric_desc fallback_rows[] = {FALLBACK_METRICS(FALLBACK_ROW)};
+
 #define WORKER_ROW(part, field, kind, family, labels, help)                                                    \
     {family, labels, kind, help,                                                                               \
      offsetof(struct worker_metrics, part) + offsetof(struct part##_metrics, field)},
@@ -20,13 +24,16 @@ static const struct metric_desc worker_rows[] = {CONN_METRICS(CONN_ROW) SERVICE_
 
 enum {
     N_PROCESS_ROWS = sizeof process_rows / sizeof process_rows[0],
+    N_FALLBACK_ROWS = sizeof fallback_rows / sizeof fallback_rows[0],
     N_WORKER_ROWS = sizeof worker_rows / sizeof worker_rows[0],
 };
 
 bool stats_render(struct buf *out, const struct process_metrics *process,
-                  const struct worker_metrics *const *workers, size_t n_workers) {
-    const void *processes[] = {process};
+                  const struct fallback_metrics *fallback, const struct worker_metrics *const *workers,
+                  size_t n_workers) {
+    const void *processes[] = {process}, *fallbacks[] = {fallback};
     return metric_render(out, process_rows, N_PROCESS_ROWS, processes, 1) &&
+           metric_render(out, fallback_rows, N_FALLBACK_ROWS, fallbacks, fallback != NULL) &&
            metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)workers, n_workers);
 }
 
@@ -40,5 +47,6 @@ static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
 
 void stats_describe(FILE *out) {
     describe_rows(out, process_rows, N_PROCESS_ROWS);
+    describe_rows(out, fallback_rows, N_FALLBACK_ROWS);
     describe_rows(out, worker_rows, N_WORKER_ROWS);
 }

@@ -11,6 +11,7 @@
 
 #include "server/base/buf.h"
 #include "server/base/metric.h"
+#include "server/limit/fallback.h"
 #include "server/limit/limiter.h"
 #include "server/net/conn.h"
 #include "server/net/service.h"
@@ -36,10 +37,11 @@ struct worker_metrics {
     struct redis_metrics redis;
 };
 
-/* Appends everything: the process's metrics and the sums over the workers'. False when memory is short. */
+/* Appends everything: the process's metrics, its fallback's (NULL: it has none) and the sums over the workers'. False
+ * when memory is short. */
 bool stats_render(struct buf *out, const struct process_metrics *process,
-                  const struct worker_metrics *const *workers, size_t n_workers)
-    __attribute__((warn_unused_result));
+                  const struct fallback_metrics *fallback, const struct worker_metrics *const *workers,
+                  size_t n_workers) __attribute__((warn_unused_result));
 
 /* Writes "family<TAB>kind<TAB>help" for each family, for the docs check. */
 void stats_describe(FILE *out);

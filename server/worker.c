@@ -24,9 +24,8 @@ static const double tick_s = 0.05;
 static const double linger_s = 0.5;
 
 struct worker {
-    const struct config *config;
+    struct worker_options options;
     struct quota_set *quotas;
-    int listen_fd;
     pthread_t thread;
     bool has_thread;
     struct ev_loop *loop;
@@ -44,7 +43,7 @@ struct worker {
 };
 
 static struct store *create_store(struct worker *worker, struct status *status) {
-    const struct config *config = worker->config;
+    const struct config *config = worker->options.config;
     if (config->redis_nodes[0] == '\0') {
         return embedded_store_create((uint64_t)config->embedded_keys, quota_set_max_limits(worker->quotas),
                                      &worker->metrics.embedded, status);
@@ -105,7 +104,7 @@ static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events)
         return;
     }
     worker->is_draining = true;
-    worker->drain_until = ev_now(loop) + (ev_tstamp)worker->config->drain_timeout_us / 1e6;
+    worker->drain_until = ev_now(loop) + (ev_tstamp)worker->options.config->drain_timeout_us / 1e6;
     worker->linger_until = ev_now(loop) + linger_s;
     listener_drain(&worker->listener);
     conn_host_drain(&worker->host);
@@ -117,19 +116,24 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-static bool create_decision(struct worker *worker, const char *version, struct status *status) {
+static bool create_decision(struct worker *worker, struct status *status) {
     worker->store = create_store(worker, status);
     if (worker->store == NULL) {
         return false;
     }
-    struct limiter_options limiter_options = {.store_timeout_us = worker->config->store_timeout_us};
+    const struct worker_options *options = &worker->options;
+    struct limiter_options limiter_options = {
+        .store_timeout_us = options->config->store_timeout_us,
+        .seed = options->key_seed,
+        .fallback = options->fallback,
+    };
     worker->limiter = limiter_create(&limiter_options, worker->quotas, worker->store, &worker->metrics.limiter);
     if (worker->limiter == NULL) {
         return status_fail(status, "out of memory");
     }
     struct service_options service_options = {
-        .request_timeout_us = worker->config->request_timeout_us,
-        .version = version,
+        .request_timeout_us = options->config->request_timeout_us,
+        .version = options->version,
     };
     worker->service = service_create(&service_options, worker->limiter, &worker->metrics.service);
     return worker->service != NULL || status_fail(status, "out of memory");
@@ -143,7 +147,7 @@ static int max_client_fd(void) {
 }
 
 static void start_watchers(struct worker *worker) {
-    const struct config *config = worker->config;
+    const struct config *config = worker->options.config;
     struct conn_options options = {
         .max_connections = (uint32_t)config->max_connections,
         .max_fd = max_client_fd(),
@@ -153,30 +157,29 @@ static void start_watchers(struct worker *worker) {
     };
     conn_host_init(&worker->host, worker->loop, &options, &worker->metrics.conn, service_on_frame,
                    service_on_closed, worker->service);
-    listener_start(&worker->listener, &worker->host, worker->listen_fd);
+    listener_start(&worker->listener, &worker->host, worker->options.listen_fd);
     ev_async_init(&worker->drain, worker_on_drain);
     ev_async_start(worker->loop, &worker->drain);
     ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
     ev_timer_start(worker->loop, &worker->tick);
 }
 
-struct worker *worker_create(const struct config *config, struct quota_set *quotas, int listen_fd,
-                             const char *version, struct status *status) {
+struct worker *worker_create(const struct worker_options *options, struct quota_set *quotas,
+                             struct status *status) {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
         status_fail(status, "out of memory");
         return NULL;
     }
-    worker->config = config;
+    worker->options = *options;
     worker->quotas = quota_set_hold(quotas);
-    worker->listen_fd = listen_fd;
     worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (worker->loop == NULL) {
         status_fail(status, "cannot make an event loop");
         worker_destroy(&worker);
         return NULL;
     }
-    if (!create_decision(worker, version, status)) {
+    if (!create_decision(worker, status)) {
         worker_destroy(&worker);
         return NULL;
     }

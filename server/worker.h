@@ -1,7 +1,7 @@
 /* worker.h — one thread that owns a loop, its connections and its store, and serves checks.
  *
- * Workers share the listening socket, the configuration and the immutable quota set, nothing else. Made and
- * destroyed by the server's thread; in between it lives on its own. */
+ * Workers share the listening socket, the configuration, the immutable quota set and, when the store fails, the
+ * fallback: nothing else. Made and destroyed by the server's thread; in between it lives on its own. */
 #ifndef SLUICE_SERVER_WORKER_H
 #define SLUICE_SERVER_WORKER_H
 
@@ -10,14 +10,24 @@
 #include "server/base/status.h"
 #include "server/config.h"
 #include "server/core/quota.h"
+#include "server/limit/fallback.h"
 #include "server/stats.h"
 
 struct worker;
 
-/* Prepares everything that can fail; nothing runs yet. `listen_fd`, `config` and `version` are borrowed and
- * must outlive the worker; `quotas` is held. NULL with a reason on failure. */
-struct worker *worker_create(const struct config *config, struct quota_set *quotas, int listen_fd,
-                             const char *version, struct status *status);
+/* What the workers of a process share. */
+struct worker_options {
+    const struct config *config;
+    const char *version;
+    int listen_fd;
+    uint64_t key_seed;         /* of key_hash.h */
+    struct fallback *fallback; /* NULL with an embedded store, which does not fail */
+};
+
+/* Prepares everything that can fail; nothing runs yet. What `options` points to is borrowed and must outlive the
+ * worker; `quotas` is held. NULL with a reason on failure. */
+struct worker *worker_create(const struct worker_options *options, struct quota_set *quotas,
+                             struct status *status);
 
 /* Starts the thread. False when the system gives none. */
 bool worker_start(struct worker *worker) __attribute__((warn_unused_result));

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { SLOWEST_PERIOD_S = 30 * 24 * 3600 };
 
@@ -90,6 +91,13 @@ static void view_record(struct bucket_view *view, const struct bucket_record *re
         view->base_utok[i] = recorded_level(record, &limits[i], i);
         view->utok[i] = refill(view->base_utok[i], elapsed_us, &limits[i]);
     }
+}
+
+void bucket_levels(const struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                   int64_t now_us, int64_t utok[BUCKET_MAX_LIMITS]) {
+    struct bucket_view view;
+    view_record(&view, record, limits, n_limits, now_us);
+    memcpy(utok, view.utok, n_limits * sizeof view.utok[0]);
 }
 
 static void write_record(struct bucket_record *record, const struct bucket_view *view,

@@ -89,6 +89,10 @@ bool bucket_set_rate(struct bucket_limit *limit, int64_t count, int64_t period_s
 void bucket_check(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
                   int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict);
 
+/* What is in each bucket at `now_us`, in the order of `limits`. */
+void bucket_levels(const struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                   int64_t now_us, int64_t utok[BUCKET_MAX_LIMITS]);
+
 /* The verdict of a check that was allowed elsewhere by the same rules, worked out from the record that it left:
  * one level for each limit, in the order of `limits`. */
 void bucket_describe_allowed(const struct bucket_record *left, const struct bucket_limit *limits,

@@ -19,9 +19,13 @@ enum {
     QUOTA_LIMIT_NAME_MAX_BYTES = 32,
 };
 
+/* What decides when the store cannot. */
+enum quota_on_store_failure { QUOTA_FAILS_LOCAL, QUOTA_FAILS_ALLOW, QUOTA_FAILS_DENY };
+
 struct quota {
     uint32_t index;    /* 0 ... quota_set_count - 1, the place in the set */
     uint32_t n_limits; /* 1 ... BUCKET_MAX_LIMITS */
+    enum quota_on_store_failure on_store_failure;
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
     char limit_names[BUCKET_MAX_LIMITS][QUOTA_LIMIT_NAME_MAX_BYTES + 1];
 };

@@ -11,6 +11,7 @@ struct table_slot {
     struct hash128 hash;
     int64_t full_at_us;
     int64_t at_us;
+    int64_t debt_utok;
     uint32_t n_levels;
     struct bucket_level levels[];
 };
@@ -69,6 +70,10 @@ void table_load(const struct table_slot *slot, struct bucket_record *record) {
     record->at_us = slot->at_us;
     record->n_levels = slot->n_levels;
     memcpy(record->levels, slot->levels, slot->n_levels * sizeof slot->levels[0]);
+}
+
+int64_t *table_debt(struct table_slot *slot) {
+    return &slot->debt_utok;
 }
 
 void table_save(const struct table *table, struct table_slot *slot, struct hash128 hash,

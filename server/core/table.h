@@ -28,6 +28,9 @@ struct table_slot *table_find(struct table *table, struct hash128 hash, int64_t 
 
 /* Copies a known slot's record out. */
 void table_load(const struct table_slot *slot, struct bucket_record *record);
+/* A number of micro-tokens that the table's owner keeps beside the record: 0 in a slot that was never used, and in
+ * one that may be taken whatever its last owner left there. */
+int64_t *table_debt(struct table_slot *slot);
 /* Writes a record of at most max_levels levels for `hash` into a slot that table_find gave for it. From
  * `full_at_us` on the slot may be taken by another key. */
 void table_save(const struct table *table, struct table_slot *slot, struct hash128 hash,

@@ -1,9 +1,10 @@
-/* limiter.c — allow or deny: finds the quota of a check and has a store decide; see limiter.h. */
+/* limiter.c — allow or deny; see limiter.h. */
 #include "server/limit/limiter.h"
 
 #include <stdlib.h>
 
 #include "server/base/list.h"
+#include "server/core/key_hash.h"
 
 struct limiter {
     struct limiter_options options;
@@ -51,9 +52,11 @@ static void count_decision(struct limiter_metrics *metrics, const struct limiter
     case DECISION_EMBEDDED:
         metric_inc(allowed ? &metrics->allowed_embedded : &metrics->denied_embedded);
         break;
+    case DECISION_LOCAL:
+        metric_inc(allowed ? &metrics->allowed_local : &metrics->denied_local);
+        break;
     case DECISION_LEASE:
     case DECISION_DENIED_CACHE:
-    case DECISION_LOCAL:
         break;
     }
 }
@@ -67,33 +70,126 @@ static void decide_by_default(struct limiter *limiter, struct limiter_call *call
     };
 }
 
-static void take_verdict(struct limiter *limiter, struct limiter_call *call) {
-    call->outcome = call->store.outcome;
-    if (call->outcome == STORE_OK) {
-        const struct bucket_verdict *verdict = &call->store.verdict;
-        const struct quota *quota = call->store.quota;
-        int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
-        call->decision = (struct decision){
-            .allowed = verdict->allowed,
-            .matched = true,
-            .source = limiter->store->ops->source,
-            .limit_name = quota->limit_names[verdict->limit_index],
-            .limit_tokens = quota->limits[verdict->limit_index].burst_utok / BUCKET_UTOK_PER_TOKEN,
-            .remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN,
-            .retry_after_us = verdict->retry_after_us,
-            .reset_after_us = verdict->reset_after_us,
-            .wait_us = verdict->wait_us,
-        };
+static void decide_by_verdict(struct limiter_call *call, const struct bucket_verdict *verdict) {
+    const struct quota *quota = call->store.quota;
+    int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
+    call->outcome = STORE_OK;
+    call->decision = (struct decision){
+        .allowed = verdict->allowed,
+        .matched = true,
+        .source = call->limiter->store->ops->source,
+        .limit_name = quota->limit_names[verdict->limit_index],
+        .limit_tokens = quota->limits[verdict->limit_index].burst_utok / BUCKET_UTOK_PER_TOKEN,
+        .remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN,
+        .retry_after_us = verdict->retry_after_us,
+        .reset_after_us = verdict->reset_after_us,
+        .wait_us = verdict->wait_us,
+    };
+}
+
+/* ---- without the store ---- */
+
+static void count_failure(struct limiter_metrics *metrics, enum store_outcome outcome) {
+    switch (outcome) {
+#define FAILURE_CASE(name, field, may_have_charged, text)                                                      \
+    case STORE_##name:                                                                                         \
+        metric_inc(&metrics->degraded_##field);                                                                \
+        break;
+        STORE_FAILURES(FAILURE_CASE)
+#undef FAILURE_CASE
+    case STORE_OK:
+        break;
+    }
+}
+
+static void decide_locally(struct limiter_call *call, int64_t now_us) {
+    const struct store_call *store = &call->store;
+    struct bucket_verdict verdict;
+    fallback_check(call->limiter->options.fallback, store->hash, store->quota, call->cost_tokens, now_us,
+                   call->peek, &verdict);
+    decide_by_verdict(call, &verdict);
+}
+
+static void decide_by_policy(struct limiter_call *call, bool is_allowed) {
+    call->outcome = STORE_OK;
+    call->decision = (struct decision){.allowed = is_allowed, .matched = true, .limit_name = ""};
+}
+
+static void decide_degraded(struct limiter_call *call, int64_t now_us) {
+    count_failure(call->limiter->metrics, call->store.outcome);
+    switch (call->store.quota->on_store_failure) {
+    case QUOTA_FAILS_LOCAL:
+        decide_locally(call, now_us);
+        break;
+    case QUOTA_FAILS_ALLOW:
+        decide_by_policy(call, true);
+        break;
+    case QUOTA_FAILS_DENY:
+        decide_by_policy(call, false);
+        break;
+    }
+    call->decision.source = DECISION_LOCAL;
+    call->decision.degraded = true;
+}
+
+/* ---- debts: what was granted locally goes with the key's next check ---- */
+
+static void take_debt(struct limiter_call *call, struct fallback_debt *debt, int64_t now_us) {
+    struct store_call *store = &call->store;
+    if (fallback_take_debt(call->limiter->options.fallback, store->hash, store->quota, now_us, debt)) {
+        call->debt_utok = debt->spent_utok;
+        store->charges_utok = debt->charges_utok;
+    }
+}
+
+static void settle_debt(struct limiter_call *call, int64_t now_us) {
+    struct limiter_metrics *metrics = call->limiter->metrics;
+    if (call->store.outcome == STORE_OK) {
+        metric_inc(&metrics->debts);
+    } else if (store_outcome_may_have_charged(call->store.outcome)) {
+        metric_inc(&metrics->debts_ambiguous);
+    } else {
+        metric_inc(&metrics->debts_returned);
+        fallback_return_debt(call->limiter->options.fallback, call->store.hash, call->debt_utok, now_us);
+    }
+}
+
+/* ---- the check ---- */
+
+/* The store has decided, or failed to. */
+static void conclude(struct limiter_call *call, int64_t now_us) {
+    struct limiter *limiter = call->limiter;
+    const struct store_call *store = &call->store;
+    if (call->debt_utok > 0) {
+        settle_debt(call, now_us);
+    }
+    if (store->outcome == STORE_OK) {
+        decide_by_verdict(call, &store->verdict);
+    } else if (limiter->options.fallback != NULL) {
+        decide_degraded(call, now_us);
+    } else {
+        call->outcome = store->outcome;
     }
     count_decision(limiter->metrics, call);
 }
 
-static void limiter_on_store_done(struct store_call *store_call) {
-    struct limiter_call *call = list_entry(store_call, struct limiter_call, store);
+static void limiter_on_store_done(struct store_call *store) {
+    struct limiter_call *call = list_entry(store, struct limiter_call, store);
+    struct fallback *fallback = call->limiter->options.fallback;
     struct quota_set *held = call->held;
-    take_verdict(call->limiter, call);
+    if (fallback != NULL && store->outcome == STORE_OK) {
+        fallback_note(fallback, store->hash, store->quota, &store->record, store->verdict.full_after_us,
+                      store->done_at_us);
+    }
+    conclude(call, store->done_at_us);
     call->done(call);
     quota_set_release(&held);
+}
+
+/* Time remains to decide without the store. */
+static int64_t store_deadline(const struct limiter *limiter, const struct limiter_call *call, int64_t now_us) {
+    int64_t most_us = (call->deadline_us - now_us) / 4 * 3;
+    return now_us + (limiter->options.store_timeout_us < most_us ? limiter->options.store_timeout_us : most_us);
 }
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
@@ -103,22 +199,27 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
         count_decision(limiter->metrics, call);
         return LIMITER_DONE;
     }
-    int64_t store_deadline_us = now_us + limiter->options.store_timeout_us;
+    struct fallback_debt debt;
     call->limiter = limiter;
+    call->debt_utok = 0;
     call->store = (struct store_call){
         .quota = quota,
         .tenant = call->tenant,
         .resource = call->resource,
         .key = call->key,
+        .hash = key_hash(call->tenant, call->resource, call->key, limiter->options.seed),
         .cost_tokens = call->cost_tokens,
         .peek = call->peek,
-        .deadline_us = store_deadline_us < call->deadline_us ? store_deadline_us : call->deadline_us,
+        .deadline_us = store_deadline(limiter, call, now_us),
         .done = limiter_on_store_done,
     };
+    if (limiter->options.fallback != NULL) {
+        take_debt(call, &debt, now_us);
+    }
     if (store_check(limiter->store, &call->store, now_us) == STORE_PENDING) {
         call->held = quota_set_hold(limiter->quotas);
         return LIMITER_PENDING;
     }
-    take_verdict(limiter, call);
+    conclude(call, now_us);
     return LIMITER_DONE;
 }

@@ -1,7 +1,8 @@
-/* limiter.h — allow or deny: finds the quota of a check and has a store decide.
+/* limiter.h — allow or deny: finds the quota of a check and has a store decide, or a policy when the store cannot.
  *
  *   limiter_check ─ quota_set_find ─ none → the set's default, done
- *                 └ store_check ──── done at once, or pending until call->done
+ *                 └ store_check ─┬─ done at once, or pending until call->done
+ *                                └─ failed → what the quota says: a local bucket, allow or deny
  *
  * One thread. Sees time and the store only as arguments, so that the whole decision runs in virtual time. */
 #ifndef SLUICE_LIMIT_LIMITER_H
@@ -14,7 +15,12 @@
 #include "server/base/metric.h"
 #include "server/core/decision.h"
 #include "server/core/quota.h"
+#include "server/limit/fallback.h"
 #include "server/store/store.h"
+
+#define LIMITER_DEGRADED(X, outcome)                                                                           \
+    X(degraded_##outcome, METRIC_COUNTER, "sluice_degraded_total", "reason=\"" #outcome "\"",                  \
+      "Checks and peeks that the store could not decide, by the reason")
 
 #define LIMITER_METRICS(X)                                                                                     \
     X(allowed_store, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"store\"",          \
@@ -25,15 +31,32 @@
     X(denied_embedded, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"embedded\"", "")  \
     X(allowed_none, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"none\"", "")        \
     X(denied_none, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"none\"", "")          \
+    X(allowed_local, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"local\"", "")      \
+    X(denied_local, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"local\"", "")        \
+    LIMITER_DEGRADED(X, timeout)                                                                               \
+    LIMITER_DEGRADED(X, down)                                                                                  \
+    LIMITER_DEGRADED(X, overloaded)                                                                            \
+    LIMITER_DEGRADED(X, lost)                                                                                  \
+    LIMITER_DEGRADED(X, refused)                                                                               \
+    LIMITER_DEGRADED(X, redirected)                                                                            \
+    LIMITER_DEGRADED(X, bad_reply)                                                                             \
+    LIMITER_DEGRADED(X, no_memory)                                                                             \
+    X(debts, METRIC_COUNTER, "sluice_debts_total", "result=\"told\"",                                          \
+      "Debts of keys (what was granted locally) that went with a check, by what became of them")               \
+    X(debts_returned, METRIC_COUNTER, "sluice_debts_total", "result=\"kept\"", "")                             \
+    X(debts_ambiguous, METRIC_COUNTER, "sluice_debts_total", "result=\"ambiguous\"", "")                       \
     X(peeks, METRIC_COUNTER, "sluice_peeks_total", "", "Peeks answered; they take no tokens")                  \
-    X(undecided, METRIC_COUNTER, "sluice_undecided_total", "", "Checks and peeks that no store could decide")
+    X(undecided, METRIC_COUNTER, "sluice_undecided_total", "",                                                 \
+      "Checks and peeks that nobody could decide, for want of memory")
 
 struct limiter_metrics {
     LIMITER_METRICS(METRIC_FIELD)
 };
 
 struct limiter_options {
-    int64_t store_timeout_us;
+    int64_t store_timeout_us;  /* at most; of a request's own time the store gets no more than three quarters */
+    uint64_t seed;             /* of key_hash.h, the same for all limiters that share a fallback */
+    struct fallback *fallback; /* borrowed; NULL: the store is one that does not fail */
 };
 
 struct limiter_call;
@@ -52,6 +75,7 @@ struct limiter_call {
     /* the limiter's own while pending */
     struct limiter *limiter;
     struct quota_set *held;
+    int64_t debt_utok; /* told to the store with this call */
     struct store_call store;
 };
 

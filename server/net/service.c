@@ -106,24 +106,13 @@ static void fill_decision(struct wire_decision *out, const struct decision *deci
     };
 }
 
-/* Judges what came of an asked limiter: sets the item's status and message. */
-static void conclude_item(struct service *service, struct request_item *item) {
+/* Takes over what came of an asked limiter: sets the item's status and message. */
+static void conclude_item(struct request_item *item) {
     const struct limiter_call *call = &item->call;
-    if (call->outcome == STORE_OK) {
-        item->status = WIRE_OK;
-        return;
+    item->status = call->outcome == STORE_OK ? WIRE_OK : WIRE_RESOURCE_EXHAUSTED;
+    if (item->status != WIRE_OK) {
+        snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->outcome));
     }
-    if (call->outcome == STORE_TIMEOUT && call->store.deadline_us >= item->request->deadline_us) {
-        item->status = WIRE_DEADLINE_EXCEEDED;
-        snprintf(item->message, sizeof item->message, "not decided inside the request's %lld ms",
-                 (long long)(item->request->deadline_us - item->request->started_at_us) / 1000);
-        metric_inc(&service->metrics->deadline_exceeded);
-        return;
-    }
-    bool is_exhausted = call->outcome == STORE_NO_MEMORY || call->outcome == STORE_OVERLOADED;
-    item->status = is_exhausted ? WIRE_RESOURCE_EXHAUSTED : WIRE_UNAVAILABLE;
-    snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->outcome));
-    metric_inc(is_exhausted ? &service->metrics->exhausted : &service->metrics->unavailable);
 }
 
 static void fill_item(struct wire_item *out, const struct request_item *item) {
@@ -164,7 +153,7 @@ static void service_on_call_done(struct limiter_call *call) {
     struct request_item *item = list_entry(call, struct request_item, call);
     struct request *request = item->request;
     struct service *service = request->service;
-    conclude_item(service, item);
+    conclude_item(item);
     request->n_pending--;
     if (request->n_pending == 0) {
         metric_dec(&service->metrics->pending);
@@ -197,7 +186,7 @@ static void start_item(struct service *service, struct request_item *item, const
     if (limiter_check(service->limiter, &item->call, now_us) == LIMITER_PENDING) {
         request->n_pending++;
     } else {
-        conclude_item(service, item);
+        conclude_item(item);
     }
 }
 

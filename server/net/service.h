@@ -23,11 +23,6 @@
       "Frames that were no protobuf request, answered with an error")                                          \
     X(invalid, METRIC_COUNTER, "sluice_invalid_checks_total", "",                                              \
       "Checks refused because a field is out of its limits")                                                   \
-    X(deadline_exceeded, METRIC_COUNTER, "sluice_deadline_exceeded_total", "",                                 \
-      "Checks not decided inside the deadline of their request")                                               \
-    X(unavailable, METRIC_COUNTER, "sluice_unavailable_total", "", "Checks answered UNAVAILABLE")              \
-    X(exhausted, METRIC_COUNTER, "sluice_exhausted_total", "",                                                 \
-      "Checks answered RESOURCE_EXHAUSTED: too many under way at a shard, or memory was short")                \
     X(orphaned, METRIC_COUNTER, "sluice_orphaned_requests_total", "",                                          \
       "Requests whose connection closed before the answer, which was dropped")                                 \
     X(pending, METRIC_GAUGE, "sluice_requests_pending", "", "Requests waiting for the store now")

@@ -116,16 +116,40 @@ static bool registry_read_limit(struct yaml_node node, struct quota *quota, stru
 
 /* ---- quotas, tenants, the file ---- */
 
-static bool registry_read_quota(struct yaml_node node, struct bytes tenant, struct quota_set *set,
-                                struct status *status) {
-    static const struct yaml_field fields[] = {{"limits", true}};
-    struct yaml_node limits;
-    struct quota quota = {0};
-    struct status reason;
-    if (!yaml_node_fields(node, fields, 1, &limits, status) || !yaml_node_expect(limits, YAML_LIST, status)) {
+static bool registry_read_failure(struct yaml_node node, enum quota_on_store_failure *on_failure,
+                                  struct status *status) {
+    static const char *const words[] = {
+        [QUOTA_FAILS_LOCAL] = "local", [QUOTA_FAILS_ALLOW] = "allow", [QUOTA_FAILS_DENY] = "deny"};
+    if (!yaml_node_exists(node)) {
+        return true;
+    }
+    if (!yaml_node_expect(node, YAML_TEXT, status)) {
         return false;
     }
-    for (struct yaml_node limit = yaml_node_first(limits); yaml_node_exists(limit);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (registry_is(yaml_node_text(node), words[i])) {
+            *on_failure = (enum quota_on_store_failure)i;
+            return true;
+        }
+    }
+    return yaml_node_fail(node, status, "'%s' is none of local, allow and deny",
+                          units_show_text(yaml_node_text(node)).text);
+}
+
+static bool registry_read_quota(struct yaml_node node, struct bytes tenant, struct quota_set *set,
+                                struct status *status) {
+    enum { QUOTA_LIMITS, QUOTA_ON_STORE_FAILURE, QUOTA_N_FIELDS };
+    static const struct yaml_field fields[QUOTA_N_FIELDS] = {
+        [QUOTA_LIMITS] = {"limits", true}, [QUOTA_ON_STORE_FAILURE] = {"on_store_failure", false}};
+    struct yaml_node values[QUOTA_N_FIELDS];
+    struct quota quota = {0};
+    struct status reason;
+    if (!yaml_node_fields(node, fields, QUOTA_N_FIELDS, values, status) ||
+        !yaml_node_expect(values[QUOTA_LIMITS], YAML_LIST, status) ||
+        !registry_read_failure(values[QUOTA_ON_STORE_FAILURE], &quota.on_store_failure, status)) {
+        return false;
+    }
+    for (struct yaml_node limit = yaml_node_first(values[QUOTA_LIMITS]); yaml_node_exists(limit);
          limit = yaml_node_next(limit)) {
         if (!registry_read_limit(limit, &quota, status)) {
             return false;

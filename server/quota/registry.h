@@ -10,6 +10,7 @@
  *     "*":
  *       "*": { limits: [ { algorithm: leaky_bucket, rate: 6000/min, burst: 50 } ] }
  *
+ * A quota may say on_store_failure: local (the default), allow or deny.
  * name defaults to the algorithm, algorithm to token_bucket, burst to one second's worth of rate (at least 1). */
 #ifndef SLUICE_QUOTA_REGISTRY_H
 #define SLUICE_QUOTA_REGISTRY_H

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/clock.h"
 #include "server/base/list.h"
 #include "server/core/decision.h"
 #include "server/core/slot.h"
@@ -34,9 +35,32 @@ static struct redis_store *redis_store_of(struct store *store) {
     return list_entry(store, struct redis_store, store);
 }
 
+static struct script_check script_check_of(const struct store_call *call) {
+    return (struct script_check){.limits = call->quota->limits,
+                                 .n_limits = call->quota->n_limits,
+                                 .cost_tokens = call->cost_tokens,
+                                 .peek = call->peek,
+                                 .charges_utok = call->charges_utok};
+}
+
 static void check_free(struct check *check) {
     list_remove(&check->in_calls);
     free(check);
+}
+
+static void conclude(struct store_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
+    call->outcome = outcome;
+    call->done_at_us = clock_mono_us();
+    if (outcome == STORE_OK) {
+        struct script_check script = script_check_of(call);
+        if (reply->kind == REDIS_KIND_STRING &&
+            script_check_parse(reply->text, &script, &call->verdict, &call->record)) {
+            call->record.at_us += call->done_at_us;
+        } else {
+            call->outcome = STORE_BAD_REPLY;
+        }
+    }
+    call->done(call);
 }
 
 static void check_done(struct cluster_call *cluster_call, enum store_outcome outcome,
@@ -44,13 +68,7 @@ static void check_done(struct cluster_call *cluster_call, enum store_outcome out
     struct check *check = list_entry(cluster_call, struct check, cluster);
     struct store_call *call = check->call;
     check_free(check);
-    call->outcome = outcome;
-    if (outcome == STORE_OK && (reply->kind != REDIS_KIND_STRING ||
-                                !script_check_parse(reply->text, call->quota->limits, call->quota->n_limits,
-                                                    call->cost_tokens, call->peek, &call->verdict))) {
-        call->outcome = STORE_BAD_REPLY;
-    }
-    call->done(call);
+    conclude(call, outcome, reply);
 }
 
 /* NULL when memory is short. */
@@ -74,10 +92,9 @@ static enum store_outcome start_check(struct redis_store *redis, struct store_ca
     uint8_t key[STORE_KEY_MAX_BYTES], argument[SCRIPT_CHECK_ARG_MAX_BYTES];
     struct bytes key_bytes = {.data = key,
                               .len = store_key_write(call->tenant, call->resource, call->key, key, sizeof key)};
+    struct script_check script = script_check_of(call);
     struct bytes argument_bytes = {.data = argument,
-                                   .len = script_check_pack(call->quota->limits, call->quota->n_limits,
-                                                            call->cost_tokens, call->peek, argument,
-                                                            sizeof argument)};
+                                   .len = script_check_pack(&script, argument, sizeof argument)};
     if (key_bytes.len == 0 || argument_bytes.len == 0) {
         return STORE_REFUSED; /* beyond the limits that quota.h sets */
     }
@@ -115,8 +132,7 @@ static void redis_destroy(struct store *store) {
         struct store_call *call = check->call;
         cluster_abandon(&check->cluster);
         check_free(check);
-        call->outcome = STORE_DOWN;
-        call->done(call);
+        conclude(call, STORE_DOWN, NULL);
     }
     cluster_destroy(&redis->cluster);
     free(redis);

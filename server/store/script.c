@@ -1,7 +1,7 @@
 /* script.c — packs arguments for the Lua scripts and judges their replies; numbers are little-endian. */
 #include "server/store/script.h"
 
-enum { CHECK_FLAG_PEEK = 1 };
+enum { CHECK_FLAG_PEEK = 1, CHECK_FLAG_CHARGES = 2 };
 
 /* The first byte of a reply to a check; RECORD is also the first byte of every record. */
 enum check_tag { CHECK_TAG_RECORD = 1, CHECK_TAG_STANDS = 2, CHECK_TAG_ALLOWED_AHEAD = 3 };
@@ -27,19 +27,25 @@ static int64_t get_int64(const uint8_t *bytes) {
     return (int64_t)get_number(bytes, 8);
 }
 
-size_t script_check_pack(const struct bucket_limit *limits, uint32_t n_limits, int64_t cost_tokens, bool peek,
-                         uint8_t *out, size_t cap) {
-    size_t need = SCRIPT_CHECK_HEAD_BYTES + (size_t)n_limits * SCRIPT_CHECK_LIMIT_BYTES;
-    if (n_limits < 1 || n_limits > BUCKET_MAX_LIMITS || need > cap) {
+size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t cap) {
+    bool charges = check->charges_utok != NULL;
+    size_t need =
+        SCRIPT_CHECK_HEAD_BYTES +
+        (size_t)check->n_limits * (SCRIPT_CHECK_LIMIT_BYTES + (charges ? SCRIPT_CHECK_CHARGE_BYTES : 0));
+    if (check->n_limits < 1 || check->n_limits > BUCKET_MAX_LIMITS || need > cap) {
         return 0;
     }
-    out = put_number(out, peek ? CHECK_FLAG_PEEK : 0, 1);
-    out = put_number(out, (uint64_t)(cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
-    for (uint32_t i = 0; i < n_limits; i++) {
-        out = put_number(out, limits[i].id, 4);
-        out = put_number(out, (uint64_t)limits[i].count, 8);
-        out = put_number(out, (uint64_t)limits[i].period_s, 8);
-        out = put_number(out, (uint64_t)limits[i].burst_utok, 8);
+    out = put_number(out, (check->peek ? CHECK_FLAG_PEEK : 0) | (charges ? CHECK_FLAG_CHARGES : 0), 1);
+    out = put_number(out, (uint64_t)(check->cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
+    for (uint32_t i = 0; i < check->n_limits; i++) {
+        const struct bucket_limit *limit = &check->limits[i];
+        out = put_number(out, limit->id, 4);
+        out = put_number(out, (uint64_t)limit->count, 8);
+        out = put_number(out, (uint64_t)limit->period_s, 8);
+        out = put_number(out, (uint64_t)limit->burst_utok, 8);
+    }
+    for (uint32_t i = 0; charges && i < check->n_limits; i++) {
+        out = put_number(out, (uint64_t)check->charges_utok[i], 8);
     }
     return need;
 }
@@ -70,16 +76,16 @@ bool script_record_parse(struct bytes bytes, struct bucket_record *record) {
     return true;
 }
 
-/* Could a check of these limits have left this record, having charged `cost_tokens`? */
-static bool is_left_by_check(const struct bucket_record *record, const struct bucket_limit *limits,
-                             uint32_t n_limits, int64_t cost_tokens, int64_t now_us) {
-    if (record->n_levels != n_limits || record->at_us < now_us ||
+/* Could this check have left this record, having charged its cost? */
+static bool is_left_by_check(const struct bucket_record *record, const struct script_check *check,
+                             int64_t now_us) {
+    if (record->n_levels != check->n_limits || record->at_us < now_us ||
         record->at_us > now_us + BUCKET_CLOCK_SLACK_US) {
         return false;
     }
-    for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t most_utok = limits[i].burst_utok - cost_tokens * BUCKET_UTOK_PER_TOKEN;
-        if (record->levels[i].id != limits[i].id || record->levels[i].utok < 0 ||
+    for (uint32_t i = 0; i < check->n_limits; i++) {
+        int64_t most_utok = check->limits[i].burst_utok - check->cost_tokens * BUCKET_UTOK_PER_TOKEN;
+        if (record->levels[i].id != check->limits[i].id || record->levels[i].utok < 0 ||
             record->levels[i].utok > most_utok) {
             return false;
         }
@@ -112,24 +118,28 @@ static bool read_check_reply(struct bytes bytes, struct check_reply *reply) {
     return reply->now_us >= 0 && reply->now_us <= BUCKET_MAX_NOW_US;
 }
 
-bool script_check_parse(struct bytes bytes, const struct bucket_limit *limits, uint32_t n_limits,
-                        int64_t cost_tokens, bool peek, struct bucket_verdict *verdict) {
+bool script_check_parse(struct bytes bytes, const struct script_check *check, struct bucket_verdict *verdict,
+                        struct bucket_record *record) {
     struct check_reply reply;
     if (!read_check_reply(bytes, &reply)) {
         return false;
     }
     if (reply.allowed) {
-        if (peek || !is_left_by_check(&reply.record, limits, n_limits, cost_tokens, reply.now_us)) {
+        if (check->peek || !is_left_by_check(&reply.record, check, reply.now_us)) {
             return false;
         }
-        bucket_describe_allowed(&reply.record, limits, n_limits, cost_tokens, reply.now_us, verdict);
-        return true;
+        bucket_describe_allowed(&reply.record, check->limits, check->n_limits, check->cost_tokens, reply.now_us,
+                                verdict);
+    } else {
+        struct bucket_verdict stands;
+        bucket_check(&reply.record, check->limits, check->n_limits, check->cost_tokens, reply.now_us, true,
+                     &stands);
+        if (stands.allowed && !check->peek) {
+            return false;
+        }
+        *verdict = stands;
     }
-    struct bucket_verdict stands;
-    bucket_check(&reply.record, limits, n_limits, cost_tokens, reply.now_us, true, &stands);
-    if (stands.allowed && !peek) {
-        return false;
-    }
-    *verdict = stands;
+    *record = reply.record;
+    record->at_us -= reply.now_us;
     return true;
 }

@@ -27,20 +27,28 @@ extern const struct script script_check;
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,
     SCRIPT_CHECK_LIMIT_BYTES = 28,
-    SCRIPT_CHECK_ARG_MAX_BYTES = SCRIPT_CHECK_HEAD_BYTES + BUCKET_MAX_LIMITS * SCRIPT_CHECK_LIMIT_BYTES,
+    SCRIPT_CHECK_CHARGE_BYTES = 8,
+    SCRIPT_CHECK_ARG_MAX_BYTES =
+        SCRIPT_CHECK_HEAD_BYTES + BUCKET_MAX_LIMITS * (SCRIPT_CHECK_LIMIT_BYTES + SCRIPT_CHECK_CHARGE_BYTES),
+};
+
+struct script_check {
+    const struct bucket_limit *limits;
+    uint32_t n_limits;
+    int64_t cost_tokens;
+    bool peek;
+    const int64_t *charges_utok; /* of each limit, taken first; NULL: none */
 };
 
 /* Packs the argument of one check; SCRIPT_CHECK_ARG_MAX_BYTES always suffice. Returns its length; 0 when it
  * would exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS. */
-size_t script_check_pack(const struct bucket_limit *limits, uint32_t n_limits, int64_t cost_tokens, bool peek,
-                         uint8_t *out, size_t cap);
+size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t cap);
 
-/* Works out the verdict of a check of these limits, cost and peek from the script's reply, which holds the time
- * and the record that stands. False, and `verdict` is untouched, when it is no such reply or contradicts the
- * rules of bucket.h. `changed` and `full_after_us` are of no use here: Redis has the record and its expiry. */
-bool script_check_parse(struct bytes reply, const struct bucket_limit *limits, uint32_t n_limits,
-                        int64_t cost_tokens, bool peek, struct bucket_verdict *verdict)
-    __attribute__((warn_unused_result));
+/* Works out the verdict of a check from the script's reply, which holds the time and the record that stands; so
+ * does `record`, dated from the time of the check, which is 0. False, and nothing is set, when it is no such
+ * reply or contradicts the rules of bucket.h. */
+bool script_check_parse(struct bytes reply, const struct script_check *check, struct bucket_verdict *verdict,
+                        struct bucket_record *record) __attribute__((warn_unused_result));
 
 enum {
     SCRIPT_RECORD_HEAD_BYTES = 9,

@@ -11,29 +11,30 @@
 #include <stdint.h>
 
 #include "server/base/bytes.h"
+#include "server/base/hash.h"
 #include "server/core/bucket.h"
 #include "server/core/decision.h"
 #include "server/core/quota.h"
 
-/* Why a store could not decide: name, metric label, sentence for the caller. */
-#define STORE_OUTCOMES(X)                                                                                      \
-    X(OK, "ok", "decided")                                                                                     \
-    X(TIMEOUT, "timeout", "store: no answer inside the store deadline")                                        \
-    X(DOWN, "down", "store: the shard of this key cannot be reached")                                          \
-    X(OVERLOADED, "overloaded", "store: too many checks are under way at the shard of this key")               \
-    X(LOST, "lost", "store: connection lost with the check in flight; it may have been counted")               \
-    X(REFUSED, "refused", "store: the shard refused the check")                                                \
-    X(REDIRECTED, "redirected", "store: too many redirections")                                                \
-    X(BAD_REPLY, "bad_reply", "store: the shard's reply was not understood")                                   \
-    X(NO_MEMORY, "no_memory", "store: out of memory")
+/* Why a store could not decide: name, label of a metric, may the store have charged?, sentence for the caller. */
+#define STORE_FAILURES(X)                                                                                      \
+    X(TIMEOUT, timeout, true, "store: no answer inside the store deadline")                                    \
+    X(DOWN, down, false, "store: the shard of this key cannot be reached")                                     \
+    X(OVERLOADED, overloaded, false, "store: too many checks are under way at the shard of this key")          \
+    X(LOST, lost, true, "store: connection lost with the check in flight; it may have been counted")           \
+    X(REFUSED, refused, false, "store: the shard refused the check")                                           \
+    X(REDIRECTED, redirected, false, "store: too many redirections")                                           \
+    X(BAD_REPLY, bad_reply, true, "store: the shard's reply was not understood")                               \
+    X(NO_MEMORY, no_memory, false, "store: out of memory")
+#define STORE_OUTCOMES(X) X(OK, ok, true, "decided") STORE_FAILURES(X)
 
 enum store_outcome {
-#define STORE_OUTCOME_ENUM(name, label, text) STORE_##name,
+#define STORE_OUTCOME_ENUM(name, field, may_have_charged, text) STORE_##name,
     STORE_OUTCOMES(STORE_OUTCOME_ENUM)
 #undef STORE_OUTCOME_ENUM
 };
-const char *store_outcome_label(enum store_outcome outcome);
 const char *store_outcome_text(enum store_outcome outcome);
+bool store_outcome_may_have_charged(enum store_outcome outcome);
 
 enum store_progress { STORE_DONE, STORE_PENDING };
 
@@ -41,16 +42,22 @@ struct store_call;
 typedef void (*store_done_fn)(struct store_call *call);
 
 struct store_call {
-    /* in; tenant, resource and key are read only inside `check`, the quota until the call is done */
+    /* in; texts and charges are read only inside `check`, the quota until the call is done */
     const struct quota *quota;
     struct bytes tenant, resource, key;
+    struct hash128 hash; /* of these three, by key_hash.h */
     int64_t cost_tokens;
+    const int64_t *charges_utok; /* NULL, or what is taken from each limit before anything is decided: it was
+                                    granted elsewhere. No level falls below -burst by it. Redis only */
     bool peek;
     int64_t deadline_us; /* monotonic */
     store_done_fn done;
     /* out */
     enum store_outcome outcome;
-    struct bucket_verdict verdict; /* `changed` and `full_after_us` are the store's own affair */
+    struct bucket_verdict verdict;
+    /* out, of a pending call alone */
+    int64_t done_at_us;          /* monotonic */
+    struct bucket_record record; /* when STORE_OK: as it stands now, in this process' monotonic time */
 };
 
 struct store;

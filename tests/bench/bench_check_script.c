@@ -93,8 +93,9 @@ static struct bytes pack_argument(const struct scenario *scenario, uint8_t out[S
         limits[i] = (struct bucket_limit){i, scenario->algorithm, scenario->count, scenario->period_s,
                                           scenario->burst_tokens * BUCKET_UTOK_PER_TOKEN};
     }
-    return (struct bytes){out, script_check_pack(limits, scenario->n_limits, scenario->cost_tokens, false, out,
-                                                 SCRIPT_CHECK_ARG_MAX_BYTES)};
+    struct script_check check = {
+        .limits = limits, .n_limits = scenario->n_limits, .cost_tokens = scenario->cost_tokens};
+    return (struct bytes){out, script_check_pack(&check, out, SCRIPT_CHECK_ARG_MAX_BYTES)};
 }
 
 /* Reads one answer; says what is wrong with it on stderr. */

@@ -16,12 +16,14 @@ static uint16_t number_of(void *arg, const struct node_addr *addr) {
 static void take_reply(const struct redis_reply *reply) {
     static const struct node_addr from = {.host = "127.0.0.1", .port = 7001};
     static const struct bucket_limit limit = {.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000};
+    static const struct script_check check = {.limits = &limit, .n_limits = 1, .cost_tokens = 1};
     static struct slotmap map;
     struct bucket_verdict verdict;
+    struct bucket_record record;
     struct bytes address;
     (void)!slotmap_read(&map, reply, &from, number_of, NULL);
     if (reply->kind == REDIS_KIND_STRING) {
-        (void)!script_check_parse(reply->text, &limit, 1, 1, false, &verdict);
+        (void)!script_check_parse(reply->text, &check, &verdict, &record);
     } else if (reply->kind == REDIS_KIND_ERROR) {
         struct node_addr addr;
         (void)!(redis_error_redirect(reply->text, &address) && node_addr_parse(address, &from, &addr));

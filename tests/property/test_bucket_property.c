@@ -79,15 +79,19 @@ static const char *check_both(struct twins *twins, const struct trace *trace, st
     struct bytes reply;
     struct bucket_verdict scripted;
     uint64_t n_sets = lua_host_n_sets(twins->host);
-    size_t n = script_check_pack(trace->limits, trace->n_limits, trace->cost_tokens, trace->peek, argument,
-                                 sizeof argument);
-    check_now(&twins->record, trace, verdict);
+    struct script_check check = trace_script_check(trace);
+    struct bucket_record told;
+    size_t n = script_check_pack(&check, argument, sizeof argument);
+    trace_check(&twins->record, trace, verdict);
     if (!lua_host_eval(twins->host, (struct bytes){argument, n}, &reply)) {
         return "the script failed";
     }
-    if (!script_check_parse(reply, trace->limits, trace->n_limits, trace->cost_tokens, trace->peek,
-                            &scripted)) {
+    if (!script_check_parse(reply, &check, &scripted, &told)) {
         return "the script's reply was refused";
+    }
+    told.at_us += trace->now_us;
+    if (told.n_levels != twins->record.n_levels || (told.n_levels > 0 && !same_record(&told, &twins->record))) {
+        return "the reply tells another record";
     }
     if (!trace_same_verdict(verdict, &scripted)) {
         return "C and Lua decided differently";
@@ -143,6 +147,7 @@ static void test_lua_decides_and_writes_as_c_does(void **state) {
         trace.may_step_back = i % 4 != 0;
         trace.may_change_quota = i % 3 != 0;
         trace.may_peek = true;
+        trace.may_charge = i % 2 == 0;
         lua_host_put_value(twins.host, (struct bytes){0});
         twins.record.n_levels = 0;
         for (int j = 0; j < N_CHECKS; j++) {

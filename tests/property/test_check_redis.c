@@ -60,8 +60,8 @@ static struct redis_answer eval(struct redis *redis, const char *key, const stru
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
     char now[32];
     snprintf(now, sizeof now, "%" PRId64, now_us);
-    size_t n = script_check_pack(trace->limits, trace->n_limits, trace->cost_tokens, trace->peek, argument,
-                                 sizeof argument);
+    struct script_check check = trace_script_check(trace);
+    size_t n = script_check_pack(&check, argument, sizeof argument);
     const struct bytes args[] = {text_bytes("EVALSHA"), text_bytes(script_check.sha1),
                                  text_bytes("1"),       text_bytes(key),
                                  {argument, n},         text_bytes(now)};
@@ -74,8 +74,9 @@ static struct redis_answer eval(struct redis *redis, const char *key, const stru
 
 static struct bucket_verdict parse(struct redis_answer answer, const struct trace *trace) {
     struct bucket_verdict verdict = {0};
-    if (answer.kind != REDIS_BULK || !script_check_parse(answer.text, trace->limits, trace->n_limits,
-                                                         trace->cost_tokens, trace->peek, &verdict)) {
+    struct bucket_record record;
+    struct script_check check = trace_script_check(trace);
+    if (answer.kind != REDIS_BULK || !script_check_parse(answer.text, &check, &verdict, &record)) {
         fail_msg("reply of %zu bytes not understood: %.*s", answer.text.len, (int)answer.text.len,
                  (const char *)answer.text.data);
     }
@@ -117,11 +118,10 @@ static void test_random_checks_decide_as_c_does(void **state) {
         char key[32];
         snprintf(key, sizeof key, "trace %" PRIu64, i);
         trace_begin(&trace, trace_seed(), i, start_us);
-        trace.may_step_back = trace.may_change_quota = trace.may_peek = true;
+        trace.may_step_back = trace.may_change_quota = trace.may_peek = trace.may_charge = true;
         for (int j = 0; j < N_CHECKS; j++) {
             struct bucket_verdict verdict = parse(eval(redis, key, &trace, trace.now_us), &trace);
-            bucket_check(&record, trace.limits, trace.n_limits, trace.cost_tokens, trace.now_us, trace.peek,
-                         &expected);
+            trace_check(&record, &trace, &expected);
             if (!trace_same_verdict(&verdict, &expected)) {
                 fail_msg("C and Redis decided differently (seed %" PRIu64 ", trace %" PRIu64 ", check %d)",
                          trace_seed(), i, j);

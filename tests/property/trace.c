@@ -137,6 +137,14 @@ static int64_t choose_cost(struct trace *trace, const struct bucket_verdict *las
     return cost < 1 ? 1 : cost > BUCKET_MAX_TOKENS ? BUCKET_MAX_TOKENS : cost;
 }
 
+static void choose_charges(struct trace *trace) {
+    for (uint32_t i = 0; i < trace->n_limits; i++) {
+        int64_t burst_utok = trace->limits[i].burst_utok;
+        const int64_t charges_utok[] = {0, 1, burst_utok, 2 * burst_utok, random_magnitude(trace, burst_utok)};
+        trace->charges_utok[i] = charges_utok[trace_random(trace, sizeof charges_utok / sizeof *charges_utok)];
+    }
+}
+
 void trace_begin(struct trace *trace, uint64_t seed, uint64_t number, int64_t start_us) {
     *trace = (struct trace){.random = seed ^ (number + 1) * UINT64_C(0xd1342543de82ef95),
                             .now_us = start_us,
@@ -158,6 +166,42 @@ void trace_next(struct trace *trace, const struct bucket_verdict *last) {
     }
     trace->cost_tokens = choose_cost(trace, last);
     trace->peek = trace->may_peek && one_in(trace, 8);
+    trace->charges = trace->may_charge && one_in(trace, 4);
+    if (trace->charges) {
+        choose_charges(trace);
+    }
+}
+
+static void charge(struct bucket_record *record, const struct trace *trace) {
+    int64_t levels_utok[BUCKET_MAX_LIMITS];
+    bool is_ahead = record->n_levels > 0 && record->at_us > trace->now_us &&
+                    record->at_us - trace->now_us <= BUCKET_CLOCK_SLACK_US;
+    bucket_levels(record, trace->limits, trace->n_limits, trace->now_us, levels_utok);
+    record->at_us = is_ahead ? record->at_us : trace->now_us;
+    record->n_levels = trace->n_limits;
+    for (uint32_t i = 0; i < trace->n_limits; i++) {
+        int64_t left_utok = levels_utok[i] - trace->charges_utok[i];
+        int64_t least_utok = -trace->limits[i].burst_utok;
+        record->levels[i] =
+            (struct bucket_level){trace->limits[i].id, left_utok > least_utok ? left_utok : least_utok};
+    }
+}
+
+void trace_check(struct bucket_record *record, const struct trace *trace, struct bucket_verdict *verdict) {
+    if (trace->charges) {
+        charge(record, trace);
+    }
+    bucket_check(record, trace->limits, trace->n_limits, trace->cost_tokens, trace->now_us, trace->peek,
+                 verdict);
+    verdict->changed = verdict->changed || trace->charges;
+}
+
+struct script_check trace_script_check(const struct trace *trace) {
+    return (struct script_check){.limits = trace->limits,
+                                 .n_limits = trace->n_limits,
+                                 .cost_tokens = trace->cost_tokens,
+                                 .peek = trace->peek,
+                                 .charges_utok = trace->charges ? trace->charges_utok : NULL};
 }
 
 bool trace_same_verdict(const struct bucket_verdict *a, const struct bucket_verdict *b) {

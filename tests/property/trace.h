@@ -2,7 +2,7 @@
  *
  * Rates from 1 per 30 days to 10^7 per second, costs from 1 to 10^9, exactly the burst, the last token, one
  * microsecond before and exactly at retry_after and reset_after, idle years, and, where allowed, clocks that
- * step back and quotas that change. */
+ * step back, quotas that change and charges of what was granted elsewhere. */
 #ifndef SLUICE_TESTS_PROPERTY_TRACE_H
 #define SLUICE_TESTS_PROPERTY_TRACE_H
 
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "server/core/bucket.h"
+#include "server/store/script.h"
 
 #define TRACE_YEAR_US (INT64_C(365) * 24 * 3600 * 1000000)
 
@@ -19,6 +20,7 @@ struct trace {
     bool may_step_back;    /* the clock, by any amount */
     bool may_change_quota; /* add, remove, reorder and alter limits */
     bool may_peek;
+    bool may_charge;
     /* The next check. */
     int64_t now_us;
     int64_t end_us; /* the clock stays below */
@@ -26,6 +28,8 @@ struct trace {
     uint32_t n_limits;
     int64_t cost_tokens;
     bool peek;
+    bool charges;
+    int64_t charges_utok[BUCKET_MAX_LIMITS];
 };
 
 /* From $SLUICE_SEED, or fixed. */
@@ -35,6 +39,10 @@ uint64_t trace_seed(void);
 void trace_begin(struct trace *trace, uint64_t seed, uint64_t number, int64_t start_us);
 /* Chooses the next check, knowing the verdict of the last. */
 void trace_next(struct trace *trace, const struct bucket_verdict *last);
+/* What the scripts do, in C: takes the charges, if there are any, then decides. */
+void trace_check(struct bucket_record *record, const struct trace *trace, struct bucket_verdict *verdict);
+/* The same as the scripts take it. */
+struct script_check trace_script_check(const struct trace *trace);
 /* Do both tell the caller the same? */
 bool trace_same_verdict(const struct bucket_verdict *a, const struct bucket_verdict *b);
 /* 0 ... n - 1; n at least 1. */

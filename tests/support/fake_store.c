@@ -6,6 +6,8 @@ static enum store_progress fake_check(struct store *store, struct store_call *ca
     struct fake_store *fake = (struct fake_store *)(void *)store;
     fake->n_asked++;
     fake->last = *call;
+    fake->was_charged = call->charges_utok != NULL;
+    fake->charge_utok = fake->was_charged ? call->charges_utok[0] : 0;
     if (fake->is_pending && fake->n_pending < FAKE_STORE_MAX_PENDING) {
         fake->pending[fake->n_pending++] = call;
         return STORE_PENDING;
@@ -38,5 +40,7 @@ void fake_store_conclude(struct fake_store *fake, int place) {
     struct store_call *call = fake->pending[place];
     call->outcome = fake->outcome;
     call->verdict = fake->verdict;
+    call->record = fake->record;
+    call->done_at_us = fake->done_at_us;
     call->done(call);
 }

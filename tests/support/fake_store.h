@@ -11,8 +11,12 @@ struct fake_store {
     bool is_pending; /* else decide at once */
     enum store_outcome outcome;
     struct bucket_verdict verdict;
+    struct bucket_record record; /* of a call concluded later, at done_at_us */
+    int64_t done_at_us;
     int n_asked;
-    struct store_call last; /* as it was asked */
+    struct store_call last; /* as it was asked; the charge of its first limit follows */
+    bool was_charged;
+    int64_t charge_utok;
     struct store_call *pending[FAKE_STORE_MAX_PENDING];
     int n_pending;
 };

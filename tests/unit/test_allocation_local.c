@@ -154,10 +154,8 @@ static void test_the_codec_allocates_only_when_made(void **state) {
 /* ---- the embedded store ---- */
 
 static enum store_outcome take(struct store *store, const struct quota *quota, int key) {
-    char name[16];
-    snprintf(name, sizeof name, "key %d", key);
     struct store_call call = {
-        .quota = quota, .tenant = of("t"), .resource = of("r"), .key = of(name), .cost_tokens = 1};
+        .quota = quota, .hash = {.low = (uint64_t)key, .high = (uint64_t)key}, .cost_tokens = 1};
     assert_int_equal(store_check(store, &call, 1000), STORE_DONE);
     return call.outcome;
 }
@@ -344,8 +342,9 @@ static bool make_worker(void *arg) {
     struct quota_set *quotas = registry_load_demo(&status);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_non_null(quotas);
+    struct worker_options options = {.config = arg, .version = "1.2.3", .listen_fd = fd};
     failing_malloc_begin();
-    struct worker *worker = worker_create(arg, quotas, fd, "1.2.3", &status);
+    struct worker *worker = worker_create(&options, quotas, &status);
     failing_malloc_end();
     if (worker == NULL) {
         assert_out_of_memory(&status);

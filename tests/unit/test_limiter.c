@@ -7,6 +7,7 @@
 
 struct bench {
     struct fake_store store;
+    struct fallback *fallback; /* NULL unless the test made one */
     struct limiter_metrics metrics;
     struct limiter *limiter;
     int n_done;
@@ -19,17 +20,33 @@ static void count_done(struct limiter_call *call) {
     bench_of_call->n_done++;
 }
 
-static void setup(struct bench *bench, const char *quotas) {
-    *bench = (struct bench){0};
+static void setup_with(struct bench *bench, const char *quotas, struct fallback *fallback) {
+    *bench = (struct bench){.fallback = fallback};
     bench_of_call = bench;
     fake_store_init(&bench->store);
     struct status status = {{0}};
     struct quota_set *set = registry_load_text("test", quotas, strlen(quotas), &status);
     assert_string_equal(status.text, "");
-    struct limiter_options options = {.store_timeout_us = 8000};
+    struct limiter_options options = {.store_timeout_us = 8000, .fallback = fallback};
     bench->limiter = limiter_create(&options, set, &bench->store.store, &bench->metrics);
     assert_non_null(bench->limiter);
     quota_set_release(&set);
+}
+
+static void setup(struct bench *bench, const char *quotas) {
+    setup_with(bench, quotas, NULL);
+}
+
+/* The only frontend of its fleet. */
+static void setup_fallback(struct bench *bench, const char *quotas) {
+    struct fallback *fallback = fallback_create(FALLBACK_MIN_KEYS, 2);
+    assert_non_null(fallback);
+    setup_with(bench, quotas, fallback);
+}
+
+static void teardown(struct bench *bench) {
+    limiter_destroy(&bench->limiter);
+    fallback_destroy(&bench->fallback);
 }
 
 static struct bytes text(const char *string) {
@@ -70,18 +87,18 @@ static void test_store_decides_by_the_quota_found(void **state) {
     assert_int_equal(call.decision.remaining_tokens, 4);
     assert_int_equal(call.decision.source, DECISION_STORE);
     assert_int_equal(metric_get(&bench.metrics.allowed_store), 1);
-    limiter_destroy(&bench.limiter);
+    teardown(&bench);
 }
 
-static void test_request_deadline_may_be_nearer(void **state) {
+static void test_request_keeps_a_quarter_of_its_time(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, two_limits);
     struct limiter_call call = call_of("acme", "api");
-    call.deadline_us = 1001000;
+    call.deadline_us = 1004000;
     limiter_check(bench.limiter, &call, 1000000);
-    assert_int_equal(bench.store.last.deadline_us, 1001000);
-    limiter_destroy(&bench.limiter);
+    assert_int_equal(bench.store.last.deadline_us, 1003000);
+    teardown(&bench);
 }
 
 static void test_unknown_gets_the_default_without_the_store(void **state) {
@@ -96,7 +113,7 @@ static void test_unknown_gets_the_default_without_the_store(void **state) {
     assert_int_equal(call.decision.source, DECISION_NONE);
     assert_int_equal(bench.store.n_asked, 0);
     assert_int_equal(metric_get(&bench.metrics.denied_none), 1);
-    limiter_destroy(&bench.limiter);
+    teardown(&bench);
 }
 
 static void test_pending_call_is_done_once_and_later(void **state) {
@@ -113,7 +130,7 @@ static void test_pending_call_is_done_once_and_later(void **state) {
     assert_false(call.decision.allowed);
     assert_int_equal(call.decision.retry_after_us, 123);
     assert_int_equal(metric_get(&bench.metrics.denied_store), 1);
-    limiter_destroy(&bench.limiter);
+    teardown(&bench);
 }
 
 static void test_peeks_and_failures_are_no_decisions(void **state) {
@@ -131,7 +148,7 @@ static void test_peeks_and_failures_are_no_decisions(void **state) {
     assert_int_equal(metric_get(&bench.metrics.peeks), 1);
     assert_int_equal(metric_get(&bench.metrics.undecided), 1);
     assert_int_equal(metric_get(&bench.metrics.allowed_store), 0);
-    limiter_destroy(&bench.limiter);
+    teardown(&bench);
 }
 
 static void test_debt_is_shown_as_nothing_left(void **state) {
@@ -142,17 +159,156 @@ static void test_debt_is_shown_as_nothing_left(void **state) {
     struct limiter_call call = call_of("acme", "api");
     limiter_check(bench.limiter, &call, 0);
     assert_int_equal(call.decision.remaining_tokens, 0);
-    limiter_destroy(&bench.limiter);
+    teardown(&bench);
+}
+
+static const char *const slow_five = "tenants: {acme: {api: {limits: [{name: five, rate: 1/h, burst: 5}]}}}";
+
+static bool is_local(const struct limiter_call *call) {
+    return call->outcome == STORE_OK && call->decision.matched && call->decision.source == DECISION_LOCAL &&
+           call->decision.degraded;
+}
+
+static struct limiter_call ask(struct bench *bench, int64_t cost_tokens) {
+    struct limiter_call call = call_of("acme", "api");
+    call.cost_tokens = cost_tokens;
+    limiter_check(bench->limiter, &call, 1000000);
+    return call;
+}
+
+static void test_local_bucket_decides_when_the_store_cannot(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    bench.store.outcome = STORE_DOWN;
+    struct limiter_call call = ask(&bench, 3);
+    assert_true(is_local(&call) && call.decision.allowed);
+    assert_string_equal(call.decision.limit_name, "five");
+    assert_int_equal(call.decision.remaining_tokens, 2);
+    call = ask(&bench, 3);
+    assert_true(is_local(&call) && !call.decision.allowed);
+    assert_int_equal(metric_get(&bench.metrics.allowed_local), 1);
+    assert_int_equal(metric_get(&bench.metrics.denied_local), 1);
+    assert_int_equal(metric_get(&bench.metrics.degraded_down), 2);
+    assert_int_equal(metric_get(&bench.metrics.undecided), 0);
+    teardown(&bench);
+}
+
+static void test_every_failure_degrades(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    for (int outcome = STORE_OK + 1; outcome <= STORE_NO_MEMORY; outcome++) {
+        bench.store.outcome = (enum store_outcome)outcome;
+        struct limiter_call call = ask(&bench, 6); /* can never be granted: takes nothing */
+        assert_true(is_local(&call) && !call.decision.allowed);
+    }
+    assert_int_equal(metric_get(&bench.metrics.degraded_timeout), 1);
+    assert_int_equal(metric_get(&bench.metrics.degraded_no_memory), 1);
+    teardown(&bench);
+}
+
+static void test_policy_allows_or_denies_without_a_bucket(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, "tenants: {acme: {api: {on_store_failure: allow, limits: [{rate: 1/h, burst: 1}]},"
+                           " other: {on_store_failure: deny, limits: [{rate: 1/h, burst: 1}]}}}");
+    bench.store.outcome = STORE_TIMEOUT;
+    for (int i = 0; i < 3; i++) {
+        struct limiter_call call = ask(&bench, 1);
+        assert_true(is_local(&call) && call.decision.allowed);
+        assert_string_equal(call.decision.limit_name, "");
+    }
+    struct limiter_call call = call_of("acme", "other");
+    limiter_check(bench.limiter, &call, 1000000);
+    assert_true(is_local(&call) && !call.decision.allowed);
+    teardown(&bench);
+}
+
+static void test_pending_call_that_fails_is_decided_locally(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    bench.store.is_pending = true;
+    bench.store.outcome = STORE_LOST;
+    struct limiter_call call = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &call, 1000000), LIMITER_PENDING);
+    fake_store_conclude(&bench.store, 0);
+    assert_int_equal(bench.n_done, 1);
+    assert_true(is_local(&call) && call.decision.allowed);
+    assert_int_equal(metric_get(&bench.metrics.degraded_lost), 1);
+    teardown(&bench);
+}
+
+static void test_local_bucket_begins_as_the_store_showed_it(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    bench.store.is_pending = true;
+    bench.store.record = (struct bucket_record){
+        .at_us = 1000000, .n_levels = 1, .levels = {{hash_stable32("five", 4), 1500000}}};
+    bench.store.verdict.full_after_us = 1000000;
+    struct limiter_call seen = call_of("acme", "api");
+    limiter_check(bench.limiter, &seen, 1000000);
+    fake_store_conclude(&bench.store, 0);
+    bench.store.is_pending = false;
+    bench.store.outcome = STORE_DOWN;
+    assert_true(ask(&bench, 1).decision.allowed);
+    assert_false(ask(&bench, 1).decision.allowed);
+    teardown(&bench);
+}
+
+static void test_store_is_told_what_was_granted(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    bench.store.outcome = STORE_DOWN;
+    ask(&bench, 2);
+    assert_false(bench.store.was_charged); /* nothing yet to tell */
+    ask(&bench, 1);
+    assert_true(bench.store.was_charged);
+    assert_int_equal(bench.store.charge_utok, 2000000); /* but it is down: kept */
+    bench.store.outcome = STORE_OK;
+    ask(&bench, 1);
+    assert_int_equal(bench.store.charge_utok, 3000000);
+    ask(&bench, 1);
+    assert_false(bench.store.was_charged);
+    assert_int_equal(metric_get(&bench.metrics.debts), 1);
+    assert_int_equal(metric_get(&bench.metrics.debts_returned), 1);
+    teardown(&bench);
+}
+
+static void test_debt_that_may_have_arrived_is_not_told_again(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, slow_five);
+    bench.store.outcome = STORE_DOWN;
+    ask(&bench, 2);
+    bench.store.outcome = STORE_LOST;
+    ask(&bench, 1);
+    assert_int_equal(bench.store.charge_utok, 2000000);
+    assert_int_equal(metric_get(&bench.metrics.debts_ambiguous), 1);
+    bench.store.outcome = STORE_OK;
+    ask(&bench, 1);
+    assert_int_equal(bench.store.charge_utok, 1000000); /* what was granted when that call was lost */
+    teardown(&bench);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_decides_by_the_quota_found),
-        cmocka_unit_test(test_request_deadline_may_be_nearer),
+        cmocka_unit_test(test_request_keeps_a_quarter_of_its_time),
         cmocka_unit_test(test_unknown_gets_the_default_without_the_store),
         cmocka_unit_test(test_pending_call_is_done_once_and_later),
         cmocka_unit_test(test_peeks_and_failures_are_no_decisions),
         cmocka_unit_test(test_debt_is_shown_as_nothing_left),
+        cmocka_unit_test(test_local_bucket_decides_when_the_store_cannot),
+        cmocka_unit_test(test_every_failure_degrades),
+        cmocka_unit_test(test_policy_allows_or_denies_without_a_bucket),
+        cmocka_unit_test(test_pending_call_that_fails_is_decided_locally),
+        cmocka_unit_test(test_local_bucket_begins_as_the_store_showed_it),
+        cmocka_unit_test(test_store_is_told_what_was_granted),
+        cmocka_unit_test(test_debt_that_may_have_arrived_is_not_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,8 +144,9 @@ static void test_wrong_values_are_named_with_line_field_and_reason(void **state)
                                                   " the fields are: name, algorithm, rate, burst, scope");
     assert_refused("tenant: {}\n",
                    "q.yaml:1: tenant: there is no such field here; the fields are: default, tenants");
-    assert_refused("tenants:\n  a:\n    b:\n      limit: []\n",
-                   "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits");
+    assert_refused(
+        "tenants:\n  a:\n    b:\n      limit: []\n",
+        "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits, on_store_failure");
     assert_refused("tenants: [a]\n", "q.yaml:1: tenants: is a list; a map is needed");
     assert_refused("default: perhaps\ntenants: {a: {b: {limits: [{rate: 1/s}]}}}\n",
                    "q.yaml:1: default: 'perhaps' is neither allow nor deny");
@@ -179,6 +180,22 @@ static void test_limits_are_few_and_have_names_of_their_own(void **state) {
         "{rate: 1/s, name: e}, {rate: 1/s, name: f}, {rate: 1/s, name: g}, {rate: 1/s, name: h},"
         "{rate: 1/s, name: i}",
         "[8]: is one too many; a quota has at most 8 limits");
+}
+
+static void test_failure_policy_is_read_or_refused(void **state) {
+    (void)state;
+    static const char text[] =
+        "tenants: {t: {a: {on_store_failure: deny, limits: [{rate: 1/s}]},"
+        " b: {on_store_failure: allow, limits: [{rate: 1/s}]}, c: {limits: [{rate: 1/s}]}}}";
+    struct status status;
+    struct quota_set *set = registry_load_text("q.yaml", text, strlen(text), &status);
+    assert_non_null(set);
+    assert_int_equal(find(set, "t", "a")->on_store_failure, QUOTA_FAILS_DENY);
+    assert_int_equal(find(set, "t", "b")->on_store_failure, QUOTA_FAILS_ALLOW);
+    assert_int_equal(find(set, "t", "c")->on_store_failure, QUOTA_FAILS_LOCAL);
+    quota_set_release(&set);
+    assert_refused("tenants: {t: {a: {on_store_failure: open, limits: [{rate: 1/s}]}}}",
+                   "q.yaml:1: tenants.t.a.on_store_failure: 'open' is none of local, allow and deny");
 }
 
 static void test_patterns_that_cannot_be_are_refused(void **state) {
@@ -231,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_values_are_named_with_line_field_and_reason),
         cmocka_unit_test(test_a_rate_out_of_range_is_refused_at_its_line),
         cmocka_unit_test(test_limits_are_few_and_have_names_of_their_own),
+        cmocka_unit_test(test_failure_policy_is_read_or_refused),
         cmocka_unit_test(test_patterns_that_cannot_be_are_refused),
         cmocka_unit_test(test_damaged_files_harm_nothing),
     };

@@ -10,6 +10,21 @@ static const struct bucket_limit two_limits[] = {
     {.id = 7, .algorithm = BUCKET_LEAKY, .count = 1, .period_s = 1, .burst_utok = 5000000},
 };
 
+static size_t pack(const struct bucket_limit *limits, uint32_t n_limits, int64_t cost_tokens, bool peek,
+                   uint8_t *out, size_t cap) {
+    struct script_check check = {
+        .limits = limits, .n_limits = n_limits, .cost_tokens = cost_tokens, .peek = peek};
+    return script_check_pack(&check, out, cap);
+}
+
+static bool parse_reply(struct bytes reply, const struct bucket_limit *limits, uint32_t n_limits,
+                        int64_t cost_tokens, bool peek, struct bucket_verdict *verdict) {
+    struct script_check check = {
+        .limits = limits, .n_limits = n_limits, .cost_tokens = cost_tokens, .peek = peek};
+    struct bucket_record record;
+    return script_check_parse(reply, &check, verdict, &record);
+}
+
 static struct bytes bytes_of(const void *data, size_t n) {
     return (struct bytes){data, n};
 }
@@ -34,20 +49,36 @@ static void test_argument_is_packed_as_documented(void **state) {
         0x80, 0x96, 0x98, 0,    0, 0, 0, 0,    /* 10000000 utok */
     };
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
-    assert_int_equal(script_check_pack(two_limits, 1, 2, true, argument, sizeof argument), sizeof expected);
+    assert_int_equal(pack(two_limits, 1, 2, true, argument, sizeof argument), sizeof expected);
     assert_memory_equal(argument, expected, sizeof expected);
-    assert_int_equal(script_check_pack(two_limits, 2, 2, false, argument, sizeof argument), 9 + 2 * 28);
+    assert_int_equal(pack(two_limits, 2, 2, false, argument, sizeof argument), 9 + 2 * 28);
     assert_int_equal(argument[0], 0);
+}
+
+static void test_charges_follow_the_limits(void **state) {
+    (void)state;
+    const int64_t charges_utok[] = {1000000, 0};
+    const uint8_t expected[2 * SCRIPT_CHECK_CHARGE_BYTES] = {0x40, 0x42, 0x0f};
+    struct script_check check = {
+        .limits = two_limits, .n_limits = 2, .cost_tokens = 1, .charges_utok = charges_utok};
+    uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
+    assert_int_equal(script_check_pack(&check, argument, sizeof argument), 9 + 2 * 28 + sizeof expected);
+    assert_int_equal(argument[0], 2);
+    assert_memory_equal(argument + 9 + 2 * 28, expected, sizeof expected);
 }
 
 static void test_argument_that_does_not_fit_is_refused(void **state) {
     (void)state;
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
     struct bucket_limit many[BUCKET_MAX_LIMITS + 1] = {{0}};
-    assert_int_equal(script_check_pack(many, 0, 1, false, argument, sizeof argument), 0);
-    assert_int_equal(script_check_pack(many, BUCKET_MAX_LIMITS + 1, 1, false, argument, 1000), 0);
-    assert_int_equal(script_check_pack(many, 1, 1, false, argument, 36), 0);
-    assert_int_equal(script_check_pack(many, 8, 1, false, argument, sizeof argument), sizeof argument);
+    assert_int_equal(pack(many, 0, 1, false, argument, sizeof argument), 0);
+    assert_int_equal(pack(many, BUCKET_MAX_LIMITS + 1, 1, false, argument, 1000), 0);
+    assert_int_equal(pack(many, 1, 1, false, argument, 36), 0);
+    assert_int_equal(pack(many, 8, 1, false, argument, sizeof argument), 9 + 8 * 28);
+    struct script_check largest = {
+        .limits = many, .n_limits = 8, .charges_utok = (const int64_t[BUCKET_MAX_LIMITS]){0}};
+    assert_int_equal(script_check_pack(&largest, argument, sizeof argument), sizeof argument);
+    assert_int_equal(script_check_pack(&largest, argument, sizeof argument - 1), 0);
 }
 
 static void test_record_survives_packing(void **state) {
@@ -103,7 +134,7 @@ enum { REPLY_BYTES = SCRIPT_RECORD_HEAD_BYTES + SCRIPT_RECORD_MAX_BYTES };
 static bool parse(uint8_t tag, int64_t now_us, const struct bucket_record *record,
                   struct bucket_verdict *verdict) {
     uint8_t bytes[REPLY_BYTES];
-    return script_check_parse(make_reply(bytes, tag, now_us, record), two_limits, 2, 2, false, verdict);
+    return parse_reply(make_reply(bytes, tag, now_us, record), two_limits, 2, 2, false, verdict);
 }
 
 static void test_reply_tells_what_a_check_tells(void **state) {
@@ -131,6 +162,20 @@ static void test_reply_of_a_clock_behind_counts_from_it(void **state) {
     assert_true(parse(3, START_US - 500000, &record, &verdict));
     assert_true(verdict.allowed);
     assert_int_equal(verdict.wait_us, 2500000);
+}
+
+static void test_record_told_is_dated_from_the_check(void **state) {
+    (void)state;
+    struct script_check check = {.limits = two_limits, .n_limits = 2, .cost_tokens = 2};
+    struct bucket_record record = {.at_us = START_US, .n_levels = 2, .levels = {{0x01020304, 7}, {7, 1}}}, told;
+    struct bucket_verdict verdict;
+    uint8_t bytes[REPLY_BYTES];
+    assert_true(script_check_parse(make_reply(bytes, 2, START_US + 30, &record), &check, &verdict, &told));
+    assert_int_equal(told.at_us, -30);
+    assert_int_equal(told.n_levels, 2);
+    assert_int_equal(told.levels[0].utok, 7);
+    assert_true(script_check_parse(make_reply(bytes, 0, 0, &record), &check, &verdict, &told));
+    assert_int_equal(told.at_us, 0);
 }
 
 static void test_reply_that_breaks_the_rules_is_refused(void **state) {
@@ -170,11 +215,11 @@ static void test_peek_takes_only_a_look(void **state) {
     uint8_t bytes[REPLY_BYTES];
     struct bucket_verdict verdict;
     struct bytes reply = make_reply(bytes, 2, START_US, &record);
-    assert_true(script_check_parse(reply, two_limits, 2, 2, true, &verdict));
+    assert_true(parse_reply(reply, two_limits, 2, 2, true, &verdict));
     assert_true(verdict.allowed);
     assert_int_equal(verdict.remaining_utok, 3000000);
-    assert_false(script_check_parse(make_reply(bytes, 0, 0, &record), two_limits, 2, 2, true, &verdict));
-    assert_false(script_check_parse(make_reply(bytes, 3, START_US, &record), two_limits, 2, 2, true, &verdict));
+    assert_false(parse_reply(make_reply(bytes, 0, 0, &record), two_limits, 2, 2, true, &verdict));
+    assert_false(parse_reply(make_reply(bytes, 3, START_US, &record), two_limits, 2, 2, true, &verdict));
 }
 
 static void test_cut_replies_are_refused(void **state) {
@@ -184,10 +229,10 @@ static void test_cut_replies_are_refused(void **state) {
     uint8_t bytes[REPLY_BYTES];
     struct bucket_verdict verdict;
     struct bytes reply = make_reply(bytes, 2, START_US, &record);
-    assert_true(script_check_parse(reply, two_limits, 2, 2, false, &verdict));
+    assert_true(parse_reply(reply, two_limits, 2, 2, false, &verdict));
     for (size_t n = 0; n < reply.len; n++) {
         bool is_shorter_record = n == 9 + 21;
-        bool parsed = script_check_parse(bytes_of(bytes, n), two_limits, 2, 2, false, &verdict);
+        bool parsed = parse_reply(bytes_of(bytes, n), two_limits, 2, 2, false, &verdict);
         assert_int_equal(parsed, is_shorter_record);
     }
 }
@@ -196,11 +241,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_are_whole_scripts),
         cmocka_unit_test(test_argument_is_packed_as_documented),
+        cmocka_unit_test(test_charges_follow_the_limits),
         cmocka_unit_test(test_argument_that_does_not_fit_is_refused),
         cmocka_unit_test(test_record_survives_packing),
         cmocka_unit_test(test_what_no_script_wrote_is_no_record),
         cmocka_unit_test(test_reply_tells_what_a_check_tells),
         cmocka_unit_test(test_reply_of_a_clock_behind_counts_from_it),
+        cmocka_unit_test(test_record_told_is_dated_from_the_check),
         cmocka_unit_test(test_reply_that_breaks_the_rules_is_refused),
         cmocka_unit_test(test_peek_takes_only_a_look),
         cmocka_unit_test(test_cut_replies_are_refused),

@@ -17,6 +17,7 @@ struct bench {
     struct limiter_metrics limiter_metrics;
     struct service_metrics metrics;
     struct conn_metrics conn_metrics;
+    struct fallback *fallback; /* NULL unless the test needs it */
     struct limiter *limiter;
     struct service *service;
     struct conn_host host;
@@ -27,17 +28,18 @@ struct bench {
     uint8_t out[FRAME_MAX_BYTES], in[FRAME_MAX_BYTES];
 };
 
-static int setup(void **state) {
+static int setup_with(void **state, struct fallback *fallback) {
     struct bench *bench = calloc(1, sizeof *bench);
     struct status status;
     struct quota_set *quotas = registry_load_demo(&status);
-    struct limiter_options limiter_options = {.store_timeout_us = 8000};
+    struct limiter_options limiter_options = {.store_timeout_us = 8000, .fallback = fallback};
     struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
     struct conn_options conn_options = {.max_connections = 4,
                                         .max_fd = 1000,
                                         .max_inflight = 1000,
                                         .max_output_bytes = 1 << 20,
                                         .frame_timeout_us = 1000000};
+    bench->fallback = fallback;
     fake_store_init(&bench->store);
     bench->loop = ev_loop_new(EVFLAG_AUTO);
     bench->limiter = limiter_create(&limiter_options, quotas, &bench->store.store, &bench->limiter_metrics);
@@ -54,11 +56,20 @@ static int setup(void **state) {
     return 0;
 }
 
+static int setup(void **state) {
+    return setup_with(state, NULL);
+}
+
+static int setup_with_fallback(void **state) {
+    return setup_with(state, fallback_create(FALLBACK_MIN_KEYS, 1));
+}
+
 static int teardown(void **state) {
     struct bench *bench = *state;
     conn_host_deinit(&bench->host);
     service_destroy(&bench->service);
     limiter_destroy(&bench->limiter);
+    fallback_destroy(&bench->fallback);
     wire_codec_destroy(&bench->codec);
     ev_loop_destroy(bench->loop);
     close(bench->peer);
@@ -255,30 +266,24 @@ static void test_batch_beyond_the_limit_is_named(void **state) {
     expect_text(response->message, "check_batch: more than 256 checks");
 }
 
-static void test_store_failures_have_their_status(void **state) {
+static void test_what_nobody_can_decide_has_a_status(void **state) {
+    struct bench *bench = *state;
+    bench->store.outcome = STORE_NO_MEMORY;
+    ask_one(bench, 1, WIRE_CALL_CHECK);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->status, WIRE_RESOURCE_EXHAUSTED);
+    expect_text(response->message, store_outcome_text(STORE_NO_MEMORY));
+    assert_int_equal(metric_get(&bench->limiter_metrics.undecided), 1);
+}
+
+static void test_degraded_decision_says_so(void **state) {
     struct bench *bench = *state;
     bench->store.outcome = STORE_DOWN;
     ask_one(bench, 1, WIRE_CALL_CHECK);
     const struct wire_response *response = receive(bench);
-    assert_int_equal(response->status, WIRE_UNAVAILABLE);
-    expect_text(response->message, store_outcome_text(STORE_DOWN));
-    bench->store.outcome = STORE_TIMEOUT; /* the store's deadline, 8 ms, was the nearer one */
-    ask_one(bench, 2, WIRE_CALL_CHECK);
-    assert_int_equal(receive(bench)->status, WIRE_UNAVAILABLE);
-    bench->request.timeout_ms = 5; /* now the request's is */
-    send_request(bench);
-    response = receive(bench);
-    assert_int_equal(response->status, WIRE_DEADLINE_EXCEEDED);
-    expect_text(response->message, "not decided inside the request's 5 ms");
-    bench->store.outcome = STORE_NO_MEMORY;
-    ask_one(bench, 3, WIRE_CALL_CHECK);
-    assert_int_equal(receive(bench)->status, WIRE_RESOURCE_EXHAUSTED);
-    bench->store.outcome = STORE_OVERLOADED;
-    ask_one(bench, 4, WIRE_CALL_CHECK);
-    assert_int_equal(receive(bench)->status, WIRE_RESOURCE_EXHAUSTED);
-    assert_int_equal(metric_get(&bench->metrics.unavailable), 2);
-    assert_int_equal(metric_get(&bench->metrics.exhausted), 2);
-    assert_int_equal(metric_get(&bench->metrics.deadline_exceeded), 1);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->items[0].decision.source, WIRE_SOURCE_LOCAL);
+    assert_true(response->items[0].decision.degraded);
 }
 
 static void test_request_outlives_its_connection(void **state) {
@@ -304,7 +309,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_answers_come_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_requests_are_named_and_the_connection_lives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch_beyond_the_limit_is_named, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_store_failures_have_their_status, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_nobody_can_decide_has_a_status, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_degraded_decision_says_so, setup_with_fallback, teardown),
         cmocka_unit_test_setup_teardown(test_request_outlives_its_connection, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 static char *rendered(const struct process_metrics *process, const struct worker_metrics *const *workers,
                       size_t n) {
     struct buf out = {0};
-    assert_true(stats_render(&out, process, workers, n));
+    struct fallback_metrics fallback = {.fleet_size = 3};
+    assert_true(stats_render(&out, process, &fallback, workers, n));
     assert_true(buf_append(&out, "", 1));
     char *text = strdup((const char *)buf_front(&out));
     buf_deinit(&out);
@@ -24,6 +25,7 @@ static void test_workers_are_summed(void **state) {
     metric_add(&second.redis.commands, 3);
     char *text = rendered(&process, both, 2);
     assert_non_null(strstr(text, "\nsluice_workers 2\n"));
+    assert_non_null(strstr(text, "\nsluice_fleet_size 3\n"));
     assert_non_null(strstr(text, "\nsluice_decisions_total{decision=\"allow\",source=\"store\"} 42\n"));
     assert_non_null(strstr(text, "\nsluice_redis_commands_total 3\n"));
     free(text);

@@ -1,0 +1,79 @@
+/* fallback.h — this frontend's own buckets, which decide when the store cannot.
+ *
+ * One for the process: its share of a key's tokens is the same whichever worker a caller is connected to. Any
+ * thread may call anything; buckets are locked by stripes.
+ *
+ * The rule: N frontends are alive, each cut off, and each takes the others to admit what it admits itself. So a
+ * bucket here is a picture of the WHOLE bucket, with the quota's own rate and burst, and a check of cost c that
+ * is admitted here charges N x c. Which comes to a bucket of rate / N and burst / N, without fractions to round,
+ * and N may change at any time. A bucket begins as the store showed it last, or full when it never did.
+ *
+ *   all N cut off       in any T, over the fleet: burst + rate * T, burst being at least N x c (see below)
+ *   M of N cut off      these admit at most M / N of that, beside what the store admits
+ *
+ * Where N x c is above the burst, the share of the burst would never pay for the check: then, and for this check
+ * only, the bucket may fill up to N x c. Counted from when the store was lost, burst + rate * T holds even so.
+ *
+ * What is admitted here is remembered as a debt: `spent`. With the key's next check the store is told, for each
+ * limit, min(spent, (burst - level) / N): what still lacks to a full bucket, since the rest has come back here
+ * and would have come back there. Memory is a fixed number of bytes: a key that finds no place shares one bucket
+ * of its quota with its like (whose debt is not told), and nothing is forgotten that is not full again. */
+#ifndef SLUICE_LIMIT_FALLBACK_H
+#define SLUICE_LIMIT_FALLBACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/base/hash.h"
+#include "server/base/metric.h"
+#include "server/core/bucket.h"
+#include "server/core/quota.h"
+
+#define FALLBACK_METRICS(X)                                                                                    \
+    X(overflowed, METRIC_COUNTER, "sluice_fallback_overflowed_total", "",                                      \
+      "Local decisions by a bucket that keys without a place of their own share")                              \
+    X(fleet_size, METRIC_GAUGE, "sluice_fleet_size", "",                                                       \
+      "Frontends that a local bucket takes to be alive; its share is one of so many")
+
+struct fallback_metrics {
+    FALLBACK_METRICS(METRIC_FIELD)
+};
+
+enum { FALLBACK_MIN_KEYS = 1024, FALLBACK_MAX_FLEET = 1000 };
+
+struct fallback;
+
+/* Room for about `max_keys` keys (at least FALLBACK_MIN_KEYS) of up to `max_limits` limits. N is 1 until somebody
+ * says otherwise. NULL when memory is short. */
+struct fallback *fallback_create(uint64_t max_keys, uint32_t max_limits);
+/* Nobody may be using it any more. Nulls the pointer. */
+void fallback_destroy(struct fallback **fallback);
+
+/* N, clamped to 1 ... FALLBACK_MAX_FLEET. */
+void fallback_set_fleet_size(struct fallback *fallback, uint32_t fleet_size);
+const struct fallback_metrics *fallback_metrics(const struct fallback *fallback);
+
+/* The store has decided, and in `record` is what stands there, in this process' monotonic time; in
+ * `full_after_us` it is full again. Keys are named by the hash of key_hash.h, of one seed in the process. */
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us);
+
+/* The store cannot decide. Figures of the verdict are as bucket.h says, but remaining_utok is this frontend's
+ * share. */
+void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                    int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict);
+
+/* What the store is to be told of a key: `spent_utok` was granted here, for which so much is charged to each limit
+ * of the quota. */
+struct fallback_debt {
+    int64_t spent_utok;
+    int64_t charges_utok[BUCKET_MAX_LIMITS];
+};
+
+/* Takes the key's debt, to be told with its next check. False when there is nothing to tell. */
+bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                        int64_t now_us, struct fallback_debt *debt);
+/* The store was certainly not told. */
+void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_t spent_utok, int64_t now_us);
+
+#endif

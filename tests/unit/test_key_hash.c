@@ -1,0 +1,46 @@
+/* test_key_hash.c — whose bucket it is: no two triples alike, and no seed like another. */
+#include "tests/support/test_prelude.h"
+
+#include "server/core/key_hash.h"
+#include "server/core/quota.h"
+
+static struct bytes text(const char *string) {
+    return (struct bytes){.data = (const uint8_t *)string, .len = strlen(string)};
+}
+
+static bool is_same(struct hash128 a, struct hash128 b) {
+    return a.low == b.low && a.high == b.high;
+}
+
+static void test_texts_do_not_run_together(void **state) {
+    (void)state;
+    struct hash128 hash = key_hash(text("ab"), text("c"), text("d"), 1);
+    assert_true(is_same(hash, key_hash(text("ab"), text("c"), text("d"), 1)));
+    assert_false(is_same(hash, key_hash(text("a"), text("bc"), text("d"), 1)));
+    assert_false(is_same(hash, key_hash(text("ab"), text("cd"), text(""), 1)));
+    assert_false(is_same(hash, key_hash(text("ab"), text("c"), text("d"), 2)));
+}
+
+static void test_every_byte_counts_a_nul_too(void **state) {
+    (void)state;
+    struct bytes longer = {.data = (const uint8_t *)"d\0x", .len = 3};
+    assert_false(
+        is_same(key_hash(text("a"), text("b"), text("d"), 1), key_hash(text("a"), text("b"), longer, 1)));
+}
+
+static void test_longest_texts_fit(void **state) {
+    (void)state;
+    uint8_t bytes[QUOTA_KEY_MAX_BYTES] = {0};
+    struct bytes tenant = {bytes, QUOTA_TENANT_MAX_BYTES}, resource = {bytes, QUOTA_RESOURCE_MAX_BYTES};
+    struct hash128 hash = key_hash(tenant, resource, (struct bytes){bytes, sizeof bytes}, 1);
+    assert_false(is_same(hash, key_hash(tenant, resource, (struct bytes){bytes, sizeof bytes - 1}, 1)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_texts_do_not_run_together),
+        cmocka_unit_test(test_every_byte_counts_a_nul_too),
+        cmocka_unit_test(test_longest_texts_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
