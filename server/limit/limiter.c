@@ -177,7 +177,7 @@ static void limiter_on_store_done(struct store_call *store) {
     struct limiter_call *call = list_entry(store, struct limiter_call, store);
     struct fallback *fallback = call->limiter->options.fallback;
     struct quota_set *held = call->held;
-    if (fallback != NULL && store->outcome == STORE_OK) {
+    if (fallback != NULL && store->outcome == STORE_OK && store->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
         fallback_note(fallback, store->hash, store->quota, &store->record, store->verdict.full_after_us,
                       store->done_at_us);
     }
