@@ -59,6 +59,9 @@ static void end_single(struct chaos *chaos) {
 int chaos_tear_down(void **state) {
     struct chaos *chaos = *state;
     load_close(&chaos->load);
+    for (size_t i = 0; i < LOAD_SHARDS; i++) {
+        cut_offs_free(&chaos->cut_offs[i]);
+    }
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         if (chaos->frontends[i].pid != 0) {
             harness_kill(chaos->harness, chaos->frontends[i].pid);
@@ -78,9 +81,10 @@ int chaos_tear_down(void **state) {
 
 void chaos_start_frontend(struct chaos *chaos, size_t i, const char *nodes) {
     char path[HARNESS_PATH_BYTES];
-    const char *flags[MAX_FLAGS] = {"--quotas", harness_path(chaos->harness, "quotas.yaml", path),
-                                    "--redis-nodes", nodes};
-    size_t n = 4;
+    const char *flags[MAX_FLAGS] = {"--quotas",      harness_path(chaos->harness, "quotas.yaml", path),
+                                    "--redis-nodes", nodes,
+                                    "--fleet-size",  "3"};
+    size_t n = 6;
     for (size_t j = 0; chaos->flags != NULL && chaos->flags[j] != NULL; j++) {
         assert_true(n + 1 < MAX_FLAGS);
         flags[n++] = chaos->flags[j];

@@ -27,6 +27,7 @@ struct chaos {
     pid_t proxy_pid;
     struct frontend frontends[LOAD_FRONTENDS];
     struct load load;
+    struct cut_offs cut_offs[LOAD_SHARDS]; /* found by the judge */
     const struct load_class *classes;
     const char *const *flags; /* more of them for the frontends; NULL: none */
     bool by_library;          /* the load asks through the client library */
@@ -69,11 +70,11 @@ void chaos_break(struct chaos *chaos);
 /* Notes the moment from which Redis is well, and waits until every check is decided by it again. */
 void chaos_repair(struct chaos *chaos);
 
-/* What the scenario may cost beyond burst + rate × T. */
+/* What the scenario may cost beyond burst + rate × T, and beyond rate × M/N while only M of N frontends are cut
+ * off, which the judge sees for itself. */
 struct chaos_allowance {
-    double bursts; /* of each limit, once */
-    double factor; /* times the rate, from the break until all was healthy again; 0: 1 */
-    size_t n_undecided;
+    double bursts;      /* of each limit, once */
+    size_t n_undecided; /* checks answered with an error */
 };
 
 /* Ends the load, adds a row to the table, and asserts what every scenario must: each check answered in time and

@@ -15,16 +15,6 @@ static double percent_of(size_t n, size_t of) {
     return of == 0 ? 0 : 100.0 * (double)n / (double)of;
 }
 
-static struct pace pace_of(const struct chaos *chaos, const struct load_class *class,
-                           struct chaos_allowance allowance) {
-    return (struct pace){
-        .rate_per_s = class->rate_per_s,
-        .factor = allowance.factor > 0 ? allowance.factor : 1,
-        .from_us = chaos->broken_at_us,
-        .to_us = chaos->healthy_at_us,
-    };
-}
-
 /* How near a key came to its bound. */
 struct use {
     double burst, burst_bound; /* the worst window */
@@ -35,16 +25,28 @@ struct use {
 static struct use use_of(const struct chaos *chaos, uint16_t key, struct chaos_allowance allowance) {
     size_t n;
     const struct record *records = load_records(&chaos->load, &n);
-    const struct load_class *class = chaos->load.keys[key].class;
-    struct pace pace = pace_of(chaos, class, allowance);
+    const struct load_key *of = &chaos->load.keys[key];
+    struct pace pace = {.rate_per_s = of->class->rate_per_s, .cut_offs = &chaos->cut_offs[of->shard]};
     int64_t end_us = n > 0 ? records[n - 1].sent_at_us : chaos->begun_at_us;
     struct use use = {
         .burst = worst_burst(records, n, key, &pace),
-        .burst_bound = class->burst * (1 + allowance.bursts),
+        .burst_bound = of->class->burst * (1 + allowance.bursts),
         .n_admitted = count_admitted(records, n, key, 0, INT64_MAX),
     };
     use.bound = use.burst_bound + pace_tokens(&pace, chaos->begun_at_us, end_us + CHAOS_DEADLINE_US);
     return use;
+}
+
+static void find_cut_offs(struct chaos *chaos) {
+    size_t n;
+    const struct record *records = load_records(&chaos->load, &n);
+    for (unsigned shard = 0; shard < LOAD_SHARDS; shard++) {
+        bool keys[LOAD_MAX_KEYS];
+        for (size_t i = 0; i < chaos->load.n_keys; i++) {
+            keys[i] = chaos->load.keys[i].shard == shard;
+        }
+        assert_true(cut_offs_find(records, n, keys, LOAD_FRONTENDS, &chaos->cut_offs[shard]));
+    }
 }
 
 /* From the repair to the last check that was not yet healthy. */
@@ -87,15 +89,39 @@ static void expect_bounds(const struct chaos *chaos, struct chaos_allowance allo
     }
 }
 
+/* For a look at a run: a line for each check into $CHAOS_RECORDS/SCENARIO.csv, if there is such a variable. */
+static void write_records(const struct chaos *chaos, const char *scenario) {
+    const char *folder = getenv("CHAOS_RECORDS");
+    char path[HARNESS_PATH_BYTES];
+    size_t n;
+    const struct record *records = load_records(&chaos->load, &n);
+    snprintf(path, sizeof path, "%s/%s.csv", folder != NULL ? folder : "", scenario);
+    FILE *file = folder != NULL ? fopen(path, "w") : NULL;
+    if (file == NULL) {
+        return;
+    }
+    fprintf(file, "sent_us,took_us,resource,key,shard,frontend,status,verdict,source\n");
+    for (const struct record *record = records; record < records + n; record++) {
+        const struct load_key *key = &chaos->load.keys[record->key];
+        fprintf(file, "%lld,%lld,%s,%s,%u,%u,%u,%u,%s\n", (long long)(record->sent_at_us - chaos->begun_at_us),
+                (long long)(record->answered_at_us - record->sent_at_us), key->class->resource, key->name,
+                key->shard, record->frontend, record->status, record->verdict,
+                wire_source_text((enum wire_source)record->source));
+    }
+    fclose(file);
+}
+
 void chaos_judge(struct chaos *chaos, const char *scenario, struct chaos_allowance allowance) {
     load_stop(&chaos->load);
     size_t n;
     const struct record *records = load_records(&chaos->load, &n);
     struct tally tally;
     assert_true(tally_part(records, n, (struct part){0, INT64_MAX, NULL}, &tally));
+    find_cut_offs(chaos);
+    write_records(chaos, scenario);
     add_row(chaos, scenario, &tally, use_of(chaos, 0, allowance));
     assert_int_equal(tally.n_unanswered, 0);
-    (void)allowance.n_undecided;
+    assert_in_range(tally.n_undecided, 0, allowance.n_undecided);
     assert_in_range(tally.p999_us, 0, CHAOS_DEADLINE_US + CHAOS_SLACK_US);
     assert_in_range(recovery_us(chaos), 0, CHAOS_RECOVERY_LIMIT_US);
     expect_bounds(chaos, allowance);

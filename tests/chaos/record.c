@@ -78,11 +78,70 @@ int64_t last_unhealthy_us(const struct record *records, size_t n_records, int64_
     return 0;
 }
 
+enum { MAX_FRONTENDS = 16 };
+
+/* What a frontend did last. */
+enum standing { STANDING_UNKNOWN, STANDING_HEALTHY, STANDING_LOCAL };
+
+static double extra_of(const enum standing standings[], unsigned n_frontends) {
+    unsigned n_local = 0, n_healthy = 0;
+    for (unsigned i = 0; i < n_frontends; i++) {
+        n_local += standings[i] == STANDING_LOCAL;
+        n_healthy += standings[i] == STANDING_HEALTHY;
+    }
+    return n_healthy > 0 ? (double)n_local / n_frontends : 0;
+}
+
+static double extra_us_at(const struct cut_off_step *step, int64_t at_us) {
+    return step->extra_us + step->extra * (double)(at_us - step->at_us);
+}
+
+bool cut_offs_find(const struct record *records, size_t n_records, const bool keys[], unsigned n_frontends,
+                   struct cut_offs *cut_offs) {
+    enum standing standings[MAX_FRONTENDS] = {STANDING_UNKNOWN};
+    struct cut_off_step last = {0};
+    *cut_offs = (struct cut_offs){.steps = malloc((n_records + 1) * sizeof *cut_offs->steps)};
+    if (cut_offs->steps == NULL || n_frontends > MAX_FRONTENDS) {
+        cut_offs_free(cut_offs);
+        return false;
+    }
+    for (size_t i = 0; i < n_records; i++) {
+        const struct record *record = &records[i];
+        if (!keys[record->key] || record->answered_at_us == 0 || record->status != WIRE_OK) {
+            continue;
+        }
+        standings[record->frontend] = record_is_healthy(record) ? STANDING_HEALTHY : STANDING_LOCAL;
+        double extra = extra_of(standings, n_frontends);
+        if (extra != last.extra) {
+            last = (struct cut_off_step){record->sent_at_us, extra, extra_us_at(&last, record->sent_at_us)};
+            cut_offs->steps[cut_offs->n_steps++] = last;
+        }
+    }
+    return true;
+}
+
+void cut_offs_free(struct cut_offs *cut_offs) {
+    free(cut_offs->steps);
+    *cut_offs = (struct cut_offs){0};
+}
+
+/* The integral of what was beyond the rate, up to a time. */
+static double extra_us_until(const struct cut_offs *cut_offs, int64_t at_us) {
+    size_t low = 0, high = cut_offs != NULL ? cut_offs->n_steps : 0;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (cut_offs->steps[middle].at_us <= at_us) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low == 0 ? 0 : extra_us_at(&cut_offs->steps[low - 1], at_us);
+}
+
 double pace_tokens(const struct pace *pace, int64_t from_us, int64_t to_us) {
-    int64_t fast_from_us = from_us > pace->from_us ? from_us : pace->from_us;
-    int64_t fast_to_us = to_us < pace->to_us ? to_us : pace->to_us;
-    double fast_us = fast_to_us > fast_from_us ? (double)(fast_to_us - fast_from_us) : 0;
-    return pace->rate_per_s * ((double)(to_us - from_us) + (pace->factor - 1) * fast_us) / 1e6;
+    double extra_us = extra_us_until(pace->cut_offs, to_us) - extra_us_until(pace->cut_offs, from_us);
+    return pace->rate_per_s * ((double)(to_us - from_us) + extra_us) / 1e6;
 }
 
 size_t count_admitted(const struct record *records, size_t n_records, uint16_t key, int64_t from_us,

@@ -44,11 +44,26 @@ bool tally_part(const struct record *records, size_t n_records, struct part part
 /* When the last check at or after `from_us` was sent that was not healthy; 0 when there is none. */
 int64_t last_unhealthy_us(const struct record *records, size_t n_records, int64_t from_us);
 
-/* The rate that a limit may admit: rate_per_s, and `factor` times that between from_us and to_us. */
+/* When which share of the frontends was cut off from a shard, by the decisions that they took. While M of N
+ * decide locally and the others by Redis, the fleet may admit 1 + M/N times the rate; else the rate. */
+struct cut_offs {
+    size_t n_steps;
+    struct cut_off_step {
+        int64_t at_us;
+        double extra;    /* from here on: M/N, or 0 */
+        double extra_us; /* its integral up to here */
+    } * steps;           /* NULL when n_steps is 0 */
+};
+
+/* Looks at the decisions on the keys that are marked. False when memory is short. */
+bool cut_offs_find(const struct record *records, size_t n_records, const bool keys[], unsigned n_frontends,
+                   struct cut_offs *cut_offs) __attribute__((warn_unused_result));
+void cut_offs_free(struct cut_offs *cut_offs);
+
+/* What a limit may admit in the long run. */
 struct pace {
     double rate_per_s;
-    double factor;
-    int64_t from_us, to_us;
+    const struct cut_offs *cut_offs; /* NULL: there were none */
 };
 
 /* Tokens that accrue at this pace from one time to another. */

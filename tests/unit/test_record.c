@@ -21,7 +21,7 @@ static struct record *add(struct log *log, int64_t sent_at_us, int64_t took_us) 
 }
 
 static struct pace plain_pace(double rate_per_s) {
-    return (struct pace){.rate_per_s = rate_per_s, .factor = 1};
+    return (struct pace){.rate_per_s = rate_per_s};
 }
 
 static void assert_near(double value, double wanted) {
@@ -91,15 +91,32 @@ static void test_only_admitted_checks_of_the_key_count(void **state) {
     assert_int_equal(count_admitted(log.records, log.n, 0, 0, SECOND_US), 0);
 }
 
-static void test_faster_pace_counts_only_while_it_lasts(void **state) {
+static void test_while_some_are_cut_off_their_share_comes_on_top(void **state) {
     (void)state;
-    struct pace pace = {.rate_per_s = 10, .factor = 1.5, .from_us = 2 * SECOND_US, .to_us = 4 * SECOND_US};
-    assert_near(pace_tokens(&pace, 0, 2 * SECOND_US), 20);
-    assert_near(pace_tokens(&pace, 2 * SECOND_US, 4 * SECOND_US), 30);
-    assert_near(pace_tokens(&pace, 3 * SECOND_US, 10 * SECOND_US), 75);
-    assert_near(pace_tokens(&pace, 5 * SECOND_US, 6 * SECOND_US), 10);
-    struct pace plain = plain_pace(10);
-    assert_near(pace_tokens(&plain, 0, SECOND_US), 10);
+    struct log log = {0};
+    for (int second = 1; second <= 9; second++) {
+        for (int frontend = 0; frontend < 3; frontend++) {
+            struct record *record = add(&log, second * SECOND_US, 0);
+            bool is_local = (frontend == 0 && second >= 3) || (second >= 5 && second < 7);
+            record->frontend = (uint8_t)frontend;
+            record->source = is_local ? WIRE_SOURCE_LOCAL : WIRE_SOURCE_STORE;
+        }
+    }
+    const bool keys[] = {true};
+    struct cut_offs cut_offs;
+    assert_true(cut_offs_find(log.records, log.n, keys, 3, &cut_offs));
+    struct pace pace = {.rate_per_s = 30, .cut_offs = &cut_offs};
+    assert_near(pace_tokens(&pace, 0, 3 * SECOND_US), 90);
+    assert_near(pace_tokens(&pace, 3 * SECOND_US, 5 * SECOND_US), 2 * (30 + 10));
+    assert_near(pace_tokens(&pace, 5 * SECOND_US, 7 * SECOND_US), 2 * 30);
+    assert_near(pace_tokens(&pace, 7 * SECOND_US, 9 * SECOND_US), 2 * (30 + 10));
+    cut_offs_free(&cut_offs);
+}
+
+static void test_steady_pace_is_the_rate(void **state) {
+    (void)state;
+    struct pace pace = plain_pace(10);
+    assert_near(pace_tokens(&pace, SECOND_US, 3 * SECOND_US), 20);
 }
 
 static void test_tally_counts_each_kind_of_end(void **state) {
@@ -163,7 +180,8 @@ int main(void) {
         cmocka_unit_test(test_two_bursts_closer_than_the_refill_add_up),
         cmocka_unit_test(test_window_ends_with_its_last_answer),
         cmocka_unit_test(test_only_admitted_checks_of_the_key_count),
-        cmocka_unit_test(test_faster_pace_counts_only_while_it_lasts),
+        cmocka_unit_test(test_while_some_are_cut_off_their_share_comes_on_top),
+        cmocka_unit_test(test_steady_pace_is_the_rate),
         cmocka_unit_test(test_tally_counts_each_kind_of_end),
         cmocka_unit_test(test_tally_looks_at_its_part_alone),
         cmocka_unit_test(test_last_unhealthy_check_tells_when_all_was_well_again),
