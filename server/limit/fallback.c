@@ -94,33 +94,51 @@ static void set_debt(struct fallback *fallback, struct table_slot *slot, int64_t
 
 /* ---- what the store says ---- */
 
-/* What was granted here after the store was asked, all over the fleet as far as anybody here can tell, comes off
- * what it says. Returns after how long the record is full. */
-static int64_t subtract_debt(struct fallback *fallback, const struct quota *quota, int64_t debt_utok,
-                             struct bucket_record *record, int64_t now_us) {
-    for (uint32_t i = 0; i < record->n_levels; i++) {
-        record->levels[i].utok -= debt_utok * fleet_size(fallback);
+/* What the store says may lower a bucket here, never raise it: what it has too much, the fleet has just granted
+ * without it, and while a store comes back each answer would be a refill. (A bucket that the store alone charges
+ * is fuller here than there.) And what was granted here after the store was asked, all over the fleet as far as
+ * anybody here can tell, comes off. Returns whether `record` was lowered, so that it holds more than it may. */
+static bool lower(struct fallback *fallback, const struct quota *quota, struct table_slot *slot,
+                  struct bucket_record *record, int64_t now_us) {
+    struct bucket_record known;
+    int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS];
+    bool is_lowered = false;
+    table_load(slot, &known);
+    bucket_levels(&known, quota->limits, quota->n_limits, now_us, here_utok);
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, there_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t utok = there_utok[i] - *table_debt(slot) * fleet_size(fallback);
+        utok = utok < here_utok[i] ? utok : here_utok[i];
+        is_lowered = is_lowered || utok < there_utok[i];
+        known.levels[i] = (struct bucket_level){quota->limits[i].id, utok};
     }
-    struct bucket_verdict verdict;
-    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
-    return verdict.full_after_us;
+    if (is_lowered) {
+        known.at_us = now_us;
+        known.n_levels = quota->n_limits;
+        *record = known;
+    }
+    return is_lowered;
 }
 
 void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                    const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
-    if (record->n_levels < 1 || record->n_levels > fallback->max_limits) {
-        return; /* nothing is known there, or left over from a quota with more limits than any has now */
+    if (record->n_levels < 1 || record->n_levels > fallback->max_limits ||
+        quota->n_limits > fallback->max_limits) {
+        return; /* nothing is known there, or of a quota with more limits than any had */
     }
+    struct bucket_record noted = *record;
     pthread_mutex_t *lock = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
-        struct bucket_record less = *record;
-        full_after_us = subtract_debt(fallback, quota, *table_debt(slot), &less, now_us);
-        table_save(fallback->table, slot, hash, &less, now_us + full_after_us);
-    } else if (slot != NULL) {
+    if (slot != NULL && !is_known) {
         set_debt(fallback, slot, 0);
-        table_save(fallback->table, slot, hash, record, now_us + full_after_us);
+    } else if (slot != NULL && lower(fallback, quota, slot, &noted, now_us)) {
+        struct bucket_verdict verdict;
+        bucket_check(&noted, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
+        full_after_us = verdict.full_after_us;
+    }
+    if (slot != NULL) {
+        table_save(fallback->table, slot, hash, &noted, now_us + full_after_us);
     }
     pthread_mutex_unlock(lock);
 }

@@ -188,6 +188,24 @@ static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
     fallback_destroy(&fallback);
 }
 
+static void test_note_lowers_a_bucket_but_never_refills_it(void **state) {
+    (void)state;
+    struct quota quota = quota_of(1, 1, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_true(
+        fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt)); /* the store is back, and full */
+    note(fallback, 1, &quota, 30, START_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 0);
+    note(fallback, 1, &quota, 30, START_US + 9 * SECOND_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + 9 * SECOND_US), 3); /* what has come meanwhile */
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US + 9 * SECOND_US, &debt));
+    note(fallback, 1, &quota, 3, START_US + 30 * SECOND_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + 30 * SECOND_US), 1);
+    fallback_destroy(&fallback);
+}
+
 static void test_crowd_shares_a_bucket_and_nobody_is_refilled(void **state) {
     (void)state;
     enum { N_KEYS = 20000 };
@@ -243,6 +261,7 @@ int main(void) {
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
         cmocka_unit_test(test_store_knows_all_once_told),
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
+        cmocka_unit_test(test_note_lowers_a_bucket_but_never_refills_it),
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
         cmocka_unit_test(test_fleet_size_is_shown_and_bounded),
