@@ -4,7 +4,7 @@
 #include <math.h>
 
 static const char table_head[] =
-    "scenario          checks  denied   local undecid  p50 ms  p99 ms p99.9ms  max ms  late ms  "
+    "scenario          checks  denied   local undecid  p50 ms  p99 ms p99.9ms  max ms  off ms   "
     "hot admitted/bound    burst/bound  back s";
 
 static double ms_of(int64_t us) {
@@ -65,7 +65,7 @@ static void add_row(struct chaos *chaos, const char *scenario, const struct tall
                  scenario, tally->n_checks, percent_of(tally->n_denied, tally->n_checks),
                  percent_of(tally->n_local, tally->n_checks), tally->n_undecided, ms_of(tally->p50_us),
                  ms_of(tally->p99_us), ms_of(tally->p999_us), ms_of(tally->max_us),
-                 ms_of(load_worst_lateness_us(&chaos->load)));
+                 ms_of(load_most_excused_us(&chaos->load)));
     snprintf(row + n, CHAOS_ROW_BYTES - (size_t)n, "  %8zu /%8.0f  %5.0f /%5.0f  %6.2f", hot.n_admitted,
              hot.bound, hot.burst, hot.burst_bound, (double)recovery_us(chaos) / 1e6);
     print_message("%s\n", row);

@@ -93,6 +93,6 @@ const struct record *load_records(const struct load *load, size_t *n_records) {
     return load->shared->records;
 }
 
-int64_t load_worst_lateness_us(const struct load *load) {
-    return atomic_load(&load->shared->worst_lateness_us);
+int64_t load_most_excused_us(const struct load *load) {
+    return atomic_load(&load->shared->most_excused_us);
 }

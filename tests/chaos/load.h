@@ -57,7 +57,7 @@ void load_stop(struct load *load);
 void load_close(struct load *load);
 
 const struct record *load_records(const struct load *load, size_t *n_records);
-/* The longest time by which it woke later than it had to. */
-int64_t load_worst_lateness_us(const struct load *load);
+/* The most that was taken off a latency: what the load woke too late, and the frontend had no processor. */
+int64_t load_most_excused_us(const struct load *load);
 
 #endif

@@ -9,7 +9,7 @@
 struct load_shared {
     atomic_bool is_stopping;
     _Atomic size_t n_records;
-    _Atomic int64_t worst_lateness_us;
+    _Atomic int64_t most_excused_us;
     char problem[160];
     struct record records[LOAD_MAX_RECORDS];
 };
