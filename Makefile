@@ -98,8 +98,8 @@ test-thread: deps ## the tests of threads and sockets under ThreadSanitizer
 tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(CHAOS_TESTS)
 
 chaos: deps ## break Redis and frontends under load, up to 10 minutes; SCENARIO=kill_shard for one
-	@$(MAKE) --no-print-directory SANITIZER= all $(CHAOS_TESTS)
-	@SLUICE_BUILD=$(BUILD) $(BUILD)/tests/chaos/test_chaos $(SCENARIO)
+	@$(MAKE) --no-print-directory all $(CHAOS_TESTS)
+	@SLUICE_BUILD=$(OUT) $(OUT)/tests/chaos/test_chaos $(SCENARIO)
 
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)

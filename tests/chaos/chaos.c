@@ -179,6 +179,10 @@ void chaos_repair(struct chaos *chaos) {
 }
 
 void chaos_end(struct chaos *chaos) {
+    for (size_t i = 0; i < CLUSTER_NODES; i++) {
+        struct run run;
+        CLUSTER_COMMAND(&chaos->cluster, &run, chaos->cluster.ports[i], "ping");
+    }
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         frontend_stop(&chaos->frontends[i]);
     }

@@ -78,9 +78,9 @@ struct chaos_allowance {
 };
 
 /* Ends the load, adds a row to the table, and asserts what every scenario must: each check answered in time and
- * decided, each key within its bound, healthy soon after the repair. */
+ * decided, each key within its bound, healthy soon after the repair, and the metrics say the same. */
 void chaos_judge(struct chaos *chaos, const char *scenario, struct chaos_allowance allowance);
-/* Stops the frontends; each must have lived and exits with 0. */
+/* Stops the frontends; each must have lived and exits with 0. All nodes of the cluster must be alive. */
 void chaos_end(struct chaos *chaos);
 
 void chaos_print_table(const struct chaos *chaos);

@@ -19,6 +19,7 @@ void chaos_cut_off(void **state) {
 
     /* It goes on with its third, while the others share the whole. */
     chaos_judge(chaos, "cut_off", (struct chaos_allowance){.bursts = 1});
+    assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"timeout\"}") > 0);
     assert_true(frontend_metric(&chaos->frontends[0], "sluice_redis_breaker_opens_total") > 0);
     assert_int_equal(frontend_metric(&chaos->frontends[1], "sluice_redis_breaker_opens_total"), 0);
     assert_int_equal(frontend_metric(&chaos->frontends[2], "sluice_redis_breaker_opens_total"), 0);

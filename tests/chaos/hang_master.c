@@ -17,6 +17,7 @@ void chaos_hang_master(void **state) {
     chaos_repair(chaos);
 
     chaos_judge(chaos, "hang_master", (struct chaos_allowance){.bursts = 1});
+    assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"timeout\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_timeouts_total") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_opens_total") >= LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_refusals_total") > 0);

@@ -89,6 +89,15 @@ static void expect_bounds(const struct chaos *chaos, struct chaos_allowance allo
     }
 }
 
+/* What the frontends count is what the callers were told. */
+static void expect_same_story(const struct chaos *chaos, const struct tally *tally) {
+    assert_int_equal(chaos_metric(chaos, "sluice_decisions_total{decision=\"allow\",source=\"local\"}") +
+                         chaos_metric(chaos, "sluice_decisions_total{decision=\"deny\",source=\"local\"}"),
+                     tally->n_local);
+    assert_int_equal(chaos_metric(chaos, "sluice_undecided_total"), 0);
+    assert_int_equal(chaos_metric(chaos, "sluice_orphaned_requests_total"), 0);
+}
+
 /* For a look at a run: a line for each check into $CHAOS_RECORDS/SCENARIO.csv, if there is such a variable. */
 static void write_records(const struct chaos *chaos, const char *scenario) {
     const char *folder = getenv("CHAOS_RECORDS");
@@ -125,4 +134,5 @@ void chaos_judge(struct chaos *chaos, const char *scenario, struct chaos_allowan
     assert_in_range(tally.p999_us, 0, CHAOS_DEADLINE_US + CHAOS_SLACK_US);
     assert_in_range(recovery_us(chaos), 0, CHAOS_RECOVERY_LIMIT_US);
     expect_bounds(chaos, allowance);
+    expect_same_story(chaos, &tally);
 }

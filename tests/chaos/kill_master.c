@@ -13,9 +13,11 @@ void chaos_kill_master(void **state) {
     cluster_signal(&chaos->cluster, master, SIGKILL);
     chaos_await_master(chaos, replica);
     chaos_repair(chaos);
+    cluster_restart(&chaos->cluster);
 
     /* What the replica had not received is granted twice, and what is debited on return. */
     chaos_judge(chaos, "kill_master", (struct chaos_allowance){.bursts = 1});
+    assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"down\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_disconnects_total") >= LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_opens_total") >= LOAD_FRONTENDS);
     assert_int_equal(chaos_metric(chaos, "sluice_ready"), LOAD_FRONTENDS);

@@ -61,6 +61,7 @@ void chaos_kill_shard(void **state) {
                   before.n_decided, before.p99_us, during.n_decided, during.p99_us);
     assert_true(during.n_decided >= 0.9 * before.n_decided);
     assert_true(during.p99_us <= 2 * before.p99_us + (chaos->is_quick ? QUICK_NOISE_US : 0));
+    assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"down\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_opens_total") >= LOAD_FRONTENDS);
     chaos_end(chaos);
 }

@@ -27,6 +27,7 @@ void chaos_wrong_password(void **state) {
     chaos_repair(chaos);
 
     chaos_judge(chaos, "wrong_password", (struct chaos_allowance){.bursts = 1});
+    assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"down\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_error_replies_total{code=\"WRONGPASS\"}") >= LOAD_FRONTENDS);
     char log[16 * 1024];
     harness_read(chaos->frontends[0].log_path, log, sizeof log);
