@@ -51,7 +51,10 @@ program = $(patsubst %.c,$(OUT)/%,$(1))
 
 GENERATED_OBJ := $(OUT)/proto/sluice.pb-c.o $(OUT)/lua/scripts.o
 PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
-LIBSLUICE_OBJ := $(call object,$(CLIENT_SRC) $(PROTO_SRC) server/base/buf.c) $(OUT)/proto/sluice.pb-c.o
+LIBSLUICE_SRC := $(CLIENT_SRC) $(PROTO_SRC) $(patsubst %,server/base/%.c,buf clock ensure hash status) \
+	$(patsubst %,server/core/%.c,bucket table)
+LIBSLUICE_OBJ := $(call object,$(LIBSLUICE_SRC)) $(OUT)/proto/sluice.pb-c.o
+LIBSLUICE_LIBS := -lev -lprotobuf-c -lxxhash
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 ALLOCATION_TESTS := $(filter $(OUT)/tests/unit/test_allocation_%,$(UNIT_TESTS))
@@ -181,7 +184,7 @@ $(OUT)/sluice: $(OUT)/client/cmd/main.o $(OUT)/libproduct.a
 # The examples are linked as a user would: against the library alone.
 $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 	$(call say,LINK,$@)
-	$(link) -lev -lprotobuf-c
+	$(link) $(LIBSLUICE_LIBS)
 
 $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(filter-out %.so,$(CHAOS_TESTS)) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
@@ -216,7 +219,7 @@ $(OUT)/libsluice.a: $(LIBSLUICE_OBJ)
 $(OUT)/libsluice.so: $(LIBSLUICE_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.$(SOVERSION) $^ -o $@ \
-		-lev -lprotobuf-c
+		$(LIBSLUICE_LIBS)
 
 install: TO = "$(DESTDIR)$(PREFIX)"
 install: all ## install programs, library, header and pkg-config file below DESTDIR/PREFIX

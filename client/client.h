@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client/client_policy.h"
 #include "client/sluice.h"
 
 /* Makes a client on `loop`; with `owns_loop` it is a client for blocking use and sluice_close destroys the loop
@@ -16,6 +17,6 @@ struct sluice_client *client_create(struct ev_loop *loop, bool owns_loop, const 
 struct ev_loop *client_own_loop(const struct sluice_client *client);
 
 /* What stands in for a decision that failed. */
-enum sluice_on_failure client_policy(const struct sluice_client *client);
+const struct client_policy *client_own_policy(const struct sluice_client *client);
 
 #endif

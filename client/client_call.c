@@ -67,13 +67,22 @@ void client_calls_return(struct client_calls *calls, struct client_call **call_p
     free(call->message);
     call->frame = NULL;
     call->message = NULL;
+    if (call->asks != &call->ask) {
+        free(call->asks);
+    }
+    call->asks = NULL;
     call->server = NULL;
     call->frame_bytes = 0;
     call->n_retries = 0;
+    call->is_counted = false;
     call->state = CLIENT_CALL_FREE;
     list_remove(&call->node);
     list_push_front(&calls->free, &call->node);
     calls->n_borrowed--;
+}
+
+bool client_call_is_harmless(const struct client_call *call) {
+    return call->kind == WIRE_CALL_PEEK || call->kind == WIRE_CALL_PING;
 }
 
 struct client_call *client_calls_find(const struct client_calls *calls, uint64_t id) {

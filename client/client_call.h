@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/client_local.h"
 #include "client/sluice.h"
 #include "proto/wire.h"
 #include "server/base/list.h"
@@ -26,6 +27,13 @@ enum client_call_state {
 
 struct client_server;
 
+/* The second frontend that is asked while the first one's answer is late. */
+struct client_call_hedge {
+    struct client_server *server; /* NULL: none */
+    uint64_t place;               /* of its first byte there */
+    struct list node;             /* in the server's hedges */
+};
+
 struct client_call {
     uint32_t magic;
     enum client_call_state state;
@@ -37,6 +45,10 @@ struct client_call {
     uint32_t n_retries;           /* so far */
     ev_timer timer;               /* the end of its patience; REFUSED: the next turn */
     ev_timer pause;               /* PAUSED: until it is sent elsewhere */
+    ev_timer hedge_timer;         /* SENT: until it is late */
+    struct client_call_hedge hedge;
+    int64_t sent_at_us; /* SENT, when calls are hedged */
+    bool is_counted;    /* who was asked before `server` may have taken tokens */
     enum wire_call kind;
     size_t n_decisions; /* that `done` expects; 0 for a ping */
     sluice_done_fn done;
@@ -45,6 +57,9 @@ struct client_call {
     size_t frame_bytes;
     enum sluice_status status; /* REFUSED, PAUSED: why */
     char *message;             /* REFUSED, PAUSED; owned */
+    struct client_local_ask ask,
+        *asks; /* as many as decisions, where the caller's own buckets may be asked, else
+                                           NULL; one is in the call itself, more are owned */
 };
 
 struct client_calls {
@@ -63,6 +78,9 @@ void client_calls_deinit(struct client_calls *calls);
 struct client_call *client_calls_borrow(struct client_calls *calls);
 /* Takes the call back, frees what it owns, and nulls the pointer. It may be in a list; its timers are stopped. */
 void client_calls_return(struct client_calls *calls, struct client_call **call);
+
+/* Does it take no tokens, whatever becomes of it? */
+bool client_call_is_harmless(const struct client_call *call);
 
 /* The borrowed call with this id; NULL when there is none (any more). */
 struct client_call *client_calls_find(const struct client_calls *calls, uint64_t id);

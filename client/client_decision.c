@@ -28,33 +28,6 @@ void client_decision_fail(struct sluice_decision *decision, enum sluice_status s
     snprintf(decision->message, sizeof decision->message, "%s", message);
 }
 
-static bool has_policy_a_say(enum sluice_status status, bool is_answer) {
-    switch (status) {
-    case SLUICE_UNAVAILABLE:
-    case SLUICE_DEADLINE_EXCEEDED:
-    case SLUICE_RESOURCE_EXHAUSTED:
-        return true;
-    case SLUICE_INTERNAL:
-        return !is_answer;
-    case SLUICE_OK:
-    case SLUICE_CANCELLED:
-    case SLUICE_UNKNOWN:
-    case SLUICE_INVALID_ARGUMENT:
-    case SLUICE_UNIMPLEMENTED:
-        break;
-    }
-    return false;
-}
-
-void client_decision_apply_policy(struct sluice_decision *decision, enum sluice_on_failure policy,
-                                  bool is_answer) {
-    if (policy != SLUICE_ON_FAILURE_REPORT && has_policy_a_say(decision->status, is_answer)) {
-        decision->status = SLUICE_OK;
-        decision->source = SLUICE_SOURCE_CALLER;
-        decision->allowed = policy == SLUICE_ON_FAILURE_ALLOW;
-    }
-}
-
 void client_decision_read(struct sluice_decision *decision, const struct wire_item *item) {
     const struct wire_decision *from = &item->decision;
     if (item->status == WIRE_OK && from->verdict == WIRE_VERDICT_UNSPECIFIED) {
@@ -68,6 +41,7 @@ void client_decision_read(struct sluice_decision *decision, const struct wire_it
     }
     decision->allowed = from->verdict == WIRE_ALLOW;
     decision->matched = from->matched;
+    decision->degraded = from->degraded;
     decision->source = (enum sluice_source)from->source;
     client_decision_copy_text(decision->limit_name, sizeof decision->limit_name, from->limit_name);
     decision->limit = from->limit;

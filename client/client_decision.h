@@ -19,11 +19,6 @@ void client_decision_read(struct sluice_decision *decision, const struct wire_it
 /* Sets all of `decision` where there is no answer. */
 void client_decision_fail(struct sluice_decision *decision, enum sluice_status status, const char *message);
 
-/* Puts the caller's policy in the place of a decision that failed, where it has a say: see
- * enum sluice_on_failure. `is_answer`: a frontend gave this status. The message stays. */
-void client_decision_apply_policy(struct sluice_decision *decision, enum sluice_on_failure policy,
-                                  bool is_answer);
-
 /* Copies text into `to`, NUL-terminated, cut to `cap`. */
 void client_decision_copy_text(char *to, size_t cap, struct wire_bytes text);
 

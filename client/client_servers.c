@@ -20,6 +20,7 @@ bool client_servers_add(struct client_servers *servers, struct ev_loop *loop, co
         return false;
     }
     list_init(&server->in_flight);
+    list_init(&server->hedges);
     servers->n++;
     return true;
 }

@@ -16,7 +16,8 @@ enum { CLIENT_SERVER_UNSENT_MAX_BYTES = 4 * 1024 * 1024 }; /* with more a fronte
 struct client_server {
     struct client_conn conn;
     struct list in_flight; /* calls sent and not answered, oldest first; the owner's */
-    bool is_silent;        /* a call has timed out there since the last answer came; the owner's */
+    struct list hedges; /* of calls that another one has in flight and this one was asked as well; likewise */
+    bool is_silent;     /* a call was hedged or has timed out there since the last answer came; the owner's */
 };
 
 struct client_servers {

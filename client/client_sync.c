@@ -8,6 +8,7 @@
 
 #include "client/client.h"
 #include "client/client_decision.h"
+#include "server/base/clock.h"
 
 enum { SYNC_MAGIC = 0x53594e43 };
 
@@ -69,9 +70,19 @@ static enum sluice_status finish(struct sluice_client *client, struct sync_wait 
     return wait->status;
 }
 
-/* Gives every decision the reason why the call was not accepted, or the policy's word. */
-static enum sluice_status refuse(const struct sluice_client *client, enum sluice_on_failure policy,
-                                 struct sluice_decision *decisions, size_t n_decisions) {
+static void apply_policy(const struct client_policy *policy, const struct sluice_check *check, bool is_peek,
+                         struct sluice_decision *decision) {
+    struct client_local_ask ask = {.cost_tokens = 1};
+    if (policy->local != NULL) {
+        ask = client_local_ask_of(policy->local, check);
+    }
+    client_policy_apply(policy, &ask, is_peek, false, clock_mono_us(), decision);
+}
+
+/* Gives every decision the reason why the call was not accepted, or the policy's word; `checks` is NULL for a
+ * ping, where the policy has no say. */
+static enum sluice_status refuse(const struct sluice_client *client, const struct sluice_check *checks,
+                                 bool is_peek, struct sluice_decision *decisions, size_t n_decisions) {
     enum sluice_status status = SLUICE_INVALID_ARGUMENT;
     char message[SLUICE_MESSAGE_BYTES] = "this client is attached to a loop: only the async calls may be used";
     if (client_own_loop(client) != NULL && (n_decisions < 1 || n_decisions > SLUICE_BATCH_MAX)) {
@@ -83,7 +94,9 @@ static enum sluice_status refuse(const struct sluice_client *client, enum sluice
     }
     for (size_t i = 0; i < n_decisions; i++) {
         client_decision_fail(&decisions[i], status, message);
-        client_decision_apply_policy(&decisions[i], policy, false);
+        if (checks != NULL) {
+            apply_policy(client_own_policy(client), &checks[i], is_peek, &decisions[i]);
+        }
     }
     return n_decisions > 0 ? decisions[0].status : status;
 }
@@ -92,7 +105,7 @@ enum sluice_status sluice_check(struct sluice_client *client, const struct sluic
                                 struct sluice_decision *decision) {
     struct sync_wait wait;
     if (!begin(client, &wait, decision) || !sluice_check_async(client, check, on_done, &wait)) {
-        return refuse(client, client_policy(client), decision, 1);
+        return refuse(client, check, false, decision, 1);
     }
     return finish(client, &wait);
 }
@@ -101,7 +114,7 @@ enum sluice_status sluice_peek(struct sluice_client *client, const struct sluice
                                struct sluice_decision *decision) {
     struct sync_wait wait;
     if (!begin(client, &wait, decision) || !sluice_peek_async(client, check, on_done, &wait)) {
-        return refuse(client, client_policy(client), decision, 1);
+        return refuse(client, check, true, decision, 1);
     }
     return finish(client, &wait);
 }
@@ -111,7 +124,7 @@ enum sluice_status sluice_check_batch(struct sluice_client *client, const struct
     struct sync_wait wait;
     if (!begin(client, &wait, decisions) ||
         !sluice_check_batch_async(client, checks, n_checks, on_done, &wait)) {
-        return refuse(client, client_policy(client), decisions, n_checks);
+        return refuse(client, checks, false, decisions, n_checks);
     }
     return finish(client, &wait);
 }
@@ -123,7 +136,7 @@ enum sluice_status sluice_ping(struct sluice_client *client, char *message, size
         status = finish(client, &wait);
     } else {
         struct sluice_decision why;
-        status = refuse(client, SLUICE_ON_FAILURE_REPORT, &why, 1);
+        status = refuse(client, NULL, false, &why, 1);
         snprintf(wait.message, sizeof wait.message, "%s", why.message);
     }
     if (message != NULL) {

@@ -29,6 +29,7 @@ enum {
     SLUICE_DEFAULT_TIMEOUT_MS = 1000,
     SLUICE_DEFAULT_RETRIES = 2,
     SLUICE_NO_RETRIES = -1,
+    SLUICE_DEFAULT_LOCAL_KEYS = 16384,
     SLUICE_MESSAGE_BYTES = 256,
     SLUICE_BATCH_MAX = 256,
 };
@@ -59,21 +60,46 @@ enum sluice_source {
 /* What a check or peek without a decision becomes: when no frontend can be reached or answers in time, the
  * connection is lost, the store behind the frontend cannot decide, or memory is short; that is UNAVAILABLE,
  * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, and INTERNAL unless a frontend answered so. Other failures, and those
- * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first. */
+ * of pings, are always reported: an INVALID_ARGUMENT is a fault to be mended. Retries come first.
+ *
+ * SLUICE_ON_FAILURE_LOCAL: the client has a token bucket for each (tenant, resource, key), with one limit for
+ * all of them, set by the options local_*. A key is granted at most burst + rate * T in any time T by each
+ * client object, on top of what frontends granted: the buckets start full and are charged by nothing else. The
+ * figures of such a decision are the bucket's, and limit_name is "local". There are places for a fixed number
+ * of buckets; one is given away only when it is full again, and the keys without a place share one more
+ * ("local_shared"). */
 enum sluice_on_failure {
     SLUICE_ON_FAILURE_REPORT, /* its status */
     SLUICE_ON_FAILURE_ALLOW,  /* SLUICE_OK and allowed ... */
-    SLUICE_ON_FAILURE_DENY,   /* ... or denied; source SLUICE_SOURCE_CALLER, message says why, all else is 0 */
+    SLUICE_ON_FAILURE_DENY,   /* ... or denied. Source is SLUICE_SOURCE_CALLER, degraded, message says why */
+    SLUICE_ON_FAILURE_LOCAL,  /* ... or as a bucket of this client says, see above */
+};
+
+/* Which calls are asked of a second frontend when the first one is late; the first decision wins. Late is what
+ * takes longer than 95 % of recent calls (known after 100), and at least hedge_after_ms. At most one call in 20
+ * is hedged, so that a fleet that is slow as a whole is not asked twice as much. Timeouts stay as they are. */
+enum sluice_hedge {
+    SLUICE_HEDGE_NOTHING,
+    SLUICE_HEDGE_PEEKS,  /* peeks and pings: they take no tokens */
+    SLUICE_HEDGE_CHECKS, /* checks and batches too: one that both frontends decide IS CHARGED TWICE, on average
+                            up to 5 % more tokens. Nobody gets more than the limit by it, but callers get less */
 };
 
 /* All zero means all defaults; new members come at the end. A check that a frontend may have read is never sent
- * again, whatever max_retries is. */
+ * again, whatever max_retries is, unless hedge is SLUICE_HEDGE_CHECKS. */
 struct sluice_options {
     const char *const *servers; /* "HOST:PORT" or "[V6]:PORT"; NULL: SLUICE_DEFAULT_SERVER. Checks go round */
     size_t n_servers;           /* robin over those that are connected. Copied. */
     uint32_t timeout_ms;        /* for each call, 1 ... 60000; 0: SLUICE_DEFAULT_TIMEOUT_MS */
     int32_t max_retries;        /* of one call, inside its timeout, at most 10; 0: SLUICE_DEFAULT_RETRIES */
     enum sluice_on_failure on_failure;
+    /* With SLUICE_ON_FAILURE_LOCAL, else not read: the one limit of all its buckets. */
+    uint64_t local_rate_tokens; /* ... per local_period_s; needed. At most 10^7/s, at least 1 per 30 days */
+    uint32_t local_period_s;    /* 0: 1 */
+    uint32_t local_max_keys; /* places for buckets, of 56 bytes; at most 2^24. 0: SLUICE_DEFAULT_LOCAL_KEYS */
+    uint64_t local_burst_tokens; /* at most 10^9; 0: one second's worth of the rate, at least 1 */
+    enum sluice_hedge hedge;
+    uint32_t hedge_after_ms; /* not before; at most 60000. 0: 1 */
 };
 
 /* One check. All pointers are borrowed for the duration of the call that takes it. */
@@ -93,7 +119,8 @@ SLUICE_API struct sluice_check sluice_check_of(const char *tenant, const char *r
 struct sluice_decision {
     enum sluice_status status; /* the rest, but for message, is meaningful when this is SLUICE_OK */
     bool allowed;
-    bool matched; /* a quota matched */
+    bool matched;  /* a quota matched */
+    bool degraded; /* the store was not asked: the frontend decided by itself, or source is the caller */
     enum sluice_source source;
     char limit_name[33];                /* the limit that decided */
     uint64_t limit;                     /* its burst, tokens */
@@ -131,6 +158,17 @@ SLUICE_API enum sluice_status sluice_check_batch(struct sluice_client *client,
                                                  struct sluice_decision *decisions);
 /* Asks a frontend for a sign of life. */
 SLUICE_API enum sluice_status sluice_ping(struct sluice_client *client, char *message, size_t cap);
+
+/* What a client has counted since it was opened, for its owner's metrics. */
+struct sluice_stats {
+    uint64_t sent;         /* calls sent to a frontend, again or for the first time, without hedges */
+    uint64_t hedged;       /* ... of which a second frontend was asked as well */
+    uint64_t hedges_won;   /* ... and that one's decision came first */
+    uint64_t late_answers; /* that came when their call was over, and were dropped: after the timeout, or as the
+                                second ones of hedged calls */
+    uint64_t latency_p95_us; /* of recent calls; 0 while not known, and with SLUICE_HEDGE_NOTHING */
+};
+SLUICE_API void sluice_stats(const struct sluice_client *client, struct sluice_stats *stats);
 
 /* Called exactly once for each accepted call, from the loop, never before the call that accepted it returned
  * (sluice_close excepted). `decisions` is borrowed for the duration of the callback; for a ping n is 0.

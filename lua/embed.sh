@@ -5,7 +5,8 @@
 #
 # lua/check.lua becomes script_check. A line `-- include lib/bucket.lua` is replaced by that file, found beside
 # the script. Lines that are only a comment, blank lines and indentation are dropped: they would travel with
-# every SCRIPT LOAD. OUT.c appears whole or not at all.
+# every SCRIPT LOAD. How many keys a script takes is read off its text: KEYS[1], KEYS[2]. OUT.c appears whole or
+# not at all.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -53,6 +54,7 @@ for script in "$@"; do
     name=$(basename "$script" .lua)
     join_script "$script" >"$body"
     sha1=$(sha1sum <"$body" | cut -c 1-40)
+    n_keys=$(grep -o 'KEYS\[[1-9]\]' "$body" | sort -u | wc -l)
     {
         echo
         echo "static const char ${name}_body[] ="
@@ -63,6 +65,7 @@ for script in "$@"; do
         echo "    .name = \"$name\","
         echo "    .body = ${name}_body,"
         echo "    .body_bytes = sizeof ${name}_body - 1,"
+        echo "    .n_keys = $n_keys,"
         echo "    .sha1 = \"$sha1\","
         echo "};"
     } >>"$part"

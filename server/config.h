@@ -40,7 +40,7 @@
     X(redis_password_file, PATH, "", 0, 4095, false, "FILE",                                                   \
       "A file that holds the password for Redis and nothing else; empty means no login.")                      \
     X(redis_connect_timeout, DURATION, "500ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                      \
-      "How long a connection to a Redis node may take to be ready.")                                           \
+      "How long a Redis node may take until it is ready: its name's lookup, connecting and login together.")   \
     X(redis_max_inflight, INTEGER, "4096", 1, 1000000, false, "N",                                             \
       "Checks that one worker has under way at one Redis node; more are refused at once.")                     \
     X(redis_breaker, CHOICE, "on", 0, 0, false, "on|off",                                                      \

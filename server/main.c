@@ -69,7 +69,7 @@ static int serve(const struct config *config) {
     struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
     struct stop_signals signals;
     stop_signals_start(&signals, loop);
-    struct server *server = server_create(config, SLUICE_VERSION, &status);
+    struct server *server = server_create(loop, config, SLUICE_VERSION, &status);
     struct http *http = NULL;
     if (server == NULL) {
         goto out;

@@ -7,21 +7,26 @@
 #include "server/base/clock.h"
 #include "server/base/hash.h"
 #include "server/base/log.h"
+#include "server/base/secret.h"
+#include "server/control.h"
 #include "server/limit/fallback.h"
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
 #include "server/stats.h"
+#include "server/store/slot_board.h"
 #include "server/worker.h"
 
 struct server {
     const struct config *config;
     struct quota_set *quotas;
     struct fallback *fallback;
+    struct slot_board *slot_board;
     int listen_fd;
     char address[LISTENER_ADDRESS_BYTES];
     struct worker **workers;
     const struct worker_metrics **worker_metrics;
     size_t n_workers;
+    struct control *control; /* NULL without Redis */
     struct process_metrics metrics;
 };
 
@@ -51,7 +56,8 @@ static bool create_workers(struct server *server, const char *version, struct st
     size_t n = (size_t)server->config->workers;
     server->workers = calloc(n, sizeof *server->workers);
     server->worker_metrics = calloc(n, sizeof *server->worker_metrics);
-    if (server->workers == NULL || server->worker_metrics == NULL) {
+    server->slot_board = slot_board_create();
+    if (server->workers == NULL || server->worker_metrics == NULL || server->slot_board == NULL) {
         return status_fail(status, "out of memory");
     }
     struct worker_options options = {
@@ -60,6 +66,7 @@ static bool create_workers(struct server *server, const char *version, struct st
         .listen_fd = server->listen_fd,
         .key_seed = hash_random_seed(),
         .fallback = server->fallback,
+        .slot_board = server->slot_board,
     };
     for (; server->n_workers < n; server->n_workers++) {
         struct worker *worker = worker_create(&options, server->quotas, status);
@@ -77,7 +84,42 @@ static bool create_workers(struct server *server, const char *version, struct st
     return true;
 }
 
-struct server *server_create(const struct config *config, const char *version, struct status *status) {
+static void server_on_fleet_size(void *arg, uint32_t fleet_size) {
+    const struct server *server = arg;
+    fallback_set_fleet_size(server->fallback, fleet_size);
+}
+
+static bool create_control(struct server *server, struct ev_loop *loop, const char *version,
+                           struct status *status) {
+    const struct config *config = server->config;
+    if (config->redis_nodes[0] == '\0') {
+        return true;
+    }
+    struct control_options options = {
+        .nodes = config->redis_nodes,
+        .user = config->redis_user,
+        .connect_timeout_us = config->redis_connect_timeout_us,
+        .address = server->address,
+        .version = version,
+        .fleet_size = (uint32_t)config->fleet_size,
+        .on_fleet_size = server_on_fleet_size,
+        .arg = server,
+    };
+    char *password = NULL;
+    if (config->redis_password_file[0] != '\0') {
+        password = secret_read(config->redis_password_file, status);
+        if (password == NULL) {
+            return false;
+        }
+    }
+    options.password = password;
+    server->control = control_create(loop, &options, &server->metrics.control, status);
+    secret_destroy(&password);
+    return server->control != NULL;
+}
+
+struct server *server_create(struct ev_loop *loop, const struct config *config, const char *version,
+                             struct status *status) {
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         status_fail(status, "out of memory");
@@ -93,7 +135,8 @@ struct server *server_create(const struct config *config, const char *version, s
     if (server->listen_fd < 0) {
         goto fail;
     }
-    if (!create_fallback(server, status) || !create_workers(server, version, status)) {
+    if (!create_fallback(server, status) || !create_workers(server, version, status) ||
+        !create_control(server, loop, version, status)) {
         goto fail;
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
@@ -118,10 +161,12 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_drain(server->workers[i]);
     }
+    control_destroy(&server->control);
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
     fallback_destroy(&server->fallback);
+    slot_board_destroy(&server->slot_board);
     if (server->listen_fd >= 0) {
         close(server->listen_fd);
     }
@@ -148,7 +193,20 @@ bool server_is_ready(const struct server *server) {
 
 bool server_render_metrics(struct server *server, struct buf *out) {
     metric_set(&server->metrics.ready, server_is_ready(server));
-    return stats_render(out, &server->metrics,
-                        server->fallback != NULL ? fallback_metrics(server->fallback) : NULL,
-                        server->worker_metrics, server->n_workers);
+    struct node_metrics *nodes = NULL;
+    size_t n_nodes = 0;
+    if (server->control != NULL && !control_read_nodes(server->control, &nodes, &n_nodes)) {
+        return false;
+    }
+    struct stats_sources sources = {
+        .process = &server->metrics,
+        .fallback = server->fallback != NULL ? fallback_metrics(server->fallback) : NULL,
+        .nodes = nodes,
+        .n_nodes = n_nodes,
+        .workers = server->worker_metrics,
+        .n_workers = server->n_workers,
+    };
+    bool is_rendered = stats_render(out, &sources);
+    free(nodes);
+    return is_rendered;
 }

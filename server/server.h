@@ -1,10 +1,12 @@
-/* server.h — the frontend as a whole: one listening socket, the quotas, the workers.
+/* server.h — the frontend as a whole: one listening socket, the quotas, the workers, a connection to Redis of its
+ * own.
  *
- * Lives on the main thread. Order of waking: quotas, socket, workers; the admin endpoint comes last and goes
- * first (main.c). */
+ * Lives on the main thread. Order of waking: quotas, socket, workers, control connection; the admin endpoint
+ * comes last and goes first (main.c). */
 #ifndef SLUICE_SERVER_SERVER_H
 #define SLUICE_SERVER_SERVER_H
 
+#include <ev.h>
 #include <stdbool.h>
 
 #include "server/base/buf.h"
@@ -13,12 +15,13 @@
 
 struct server;
 
-/* Loads quotas, opens the socket, starts the workers. `config` is borrowed and must outlive the server. NULL
- * with a reason on failure; nothing is left behind then. */
-struct server *server_create(const struct config *config, const char *version, struct status *status);
+/* Loads quotas, opens the socket, starts the workers. `config` and `loop`, which is the main thread's, are borrowed
+ * and must outlive the server. NULL with a reason on failure; nothing is left behind then. */
+struct server *server_create(struct ev_loop *loop, const struct config *config, const char *version,
+                             struct status *status);
 
 /* Stops accepting, answers what is in flight, waits for the workers' end (at most about drain_timeout), frees
- * all. Nulls the pointer. */
+ * all. Not to be called from inside the loop. Nulls the pointer. */
 void server_destroy(struct server **server);
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */

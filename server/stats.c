@@ -5,7 +5,12 @@
 
 #define PROCESS_ROW(field, kind, family, labels, help)                                                         \
     {family, labels, kind, help, offsetof(struct process_metrics, field)},
-static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW)};
+#define CONTROL_ROW(field, ...) PROCESS_ROW(control.field, __VA_ARGS__)
+static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW) CONTROL_METRICS(CONTROL_ROW)};
+
+#define NODE_ROW(field, kind, family, label, help)                                                             \
+    {family, label, kind, help, offsetof(struct node_metrics, field)},
+static const struct metric_desc node_rows[] = {NODE_METRICS(NODE_ROW)};
 
 #define FALLBACK_ROW(field, kind, family, labels, help)                                                        \
     {family, labels, kind, help, offsetof(struct fallback_metrics, field)},
@@ -25,16 +30,18 @@ static const struct metric_desc worker_rows[] = {CONN_METRICS(CONN_ROW) SERVICE_
 enum {
     N_PROCESS_ROWS = sizeof process_rows / sizeof process_rows[0],
     N_FALLBACK_ROWS = sizeof fallback_rows / sizeof fallback_rows[0],
+    N_NODE_ROWS = sizeof node_rows / sizeof node_rows[0],
     N_WORKER_ROWS = sizeof worker_rows / sizeof worker_rows[0],
 };
 
-bool stats_render(struct buf *out, const struct process_metrics *process,
-                  const struct fallback_metrics *fallback, const struct worker_metrics *const *workers,
-                  size_t n_workers) {
-    const void *processes[] = {process}, *fallbacks[] = {fallback};
+bool stats_render(struct buf *out, const struct stats_sources *sources) {
+    const void *processes[] = {sources->process}, *fallbacks[] = {sources->fallback};
     return metric_render(out, process_rows, N_PROCESS_ROWS, processes, 1) &&
-           metric_render(out, fallback_rows, N_FALLBACK_ROWS, fallbacks, fallback != NULL) &&
-           metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)workers, n_workers);
+           metric_render(out, fallback_rows, N_FALLBACK_ROWS, fallbacks, sources->fallback != NULL) &&
+           metric_render_items(out, node_rows, N_NODE_ROWS, sources->nodes, sources->n_nodes,
+                               sizeof *sources->nodes) &&
+           metric_render(out, worker_rows, N_WORKER_ROWS, (const void *const *)sources->workers,
+                         sources->n_workers);
 }
 
 static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
@@ -48,5 +55,6 @@ static void describe_rows(FILE *out, const struct metric_desc *rows, size_t n) {
 void stats_describe(FILE *out) {
     describe_rows(out, process_rows, N_PROCESS_ROWS);
     describe_rows(out, fallback_rows, N_FALLBACK_ROWS);
+    describe_rows(out, node_rows, N_NODE_ROWS);
     describe_rows(out, worker_rows, N_WORKER_ROWS);
 }

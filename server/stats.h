@@ -11,6 +11,7 @@
 
 #include "server/base/buf.h"
 #include "server/base/metric.h"
+#include "server/control.h"
 #include "server/limit/fallback.h"
 #include "server/limit/limiter.h"
 #include "server/net/conn.h"
@@ -27,6 +28,7 @@
 
 struct process_metrics {
     PROCESS_METRICS(METRIC_FIELD)
+    struct control_metrics control;
 };
 
 struct worker_metrics {
@@ -37,11 +39,17 @@ struct worker_metrics {
     struct redis_metrics redis;
 };
 
-/* Appends everything: the process's metrics, its fallback's (NULL: it has none) and the sums over the workers'. False
- * when memory is short. */
-bool stats_render(struct buf *out, const struct process_metrics *process,
-                  const struct fallback_metrics *fallback, const struct worker_metrics *const *workers,
-                  size_t n_workers) __attribute__((warn_unused_result));
+struct stats_sources {
+    const struct process_metrics *process;
+    const struct fallback_metrics *fallback; /* NULL: there is none */
+    const struct node_metrics *nodes;
+    size_t n_nodes;
+    const struct worker_metrics *const *workers; /* their sums are shown */
+    size_t n_workers;
+};
+
+/* Appends everything. False when memory is short. */
+bool stats_render(struct buf *out, const struct stats_sources *sources) __attribute__((warn_unused_result));
 
 /* Writes "family<TAB>kind<TAB>help" for each family, for the docs check. */
 void stats_describe(FILE *out);

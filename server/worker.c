@@ -66,6 +66,7 @@ static struct store *create_store(struct worker *worker, struct status *status) 
                     .failure_percent = (uint32_t)config->redis_breaker_failures,
                     .silence_us = config->redis_breaker_silence_us,
                     .probe_every_us = config->redis_breaker_probe_us},
+        .slot_board = worker->options.slot_board,
     };
     struct store *store = redis_store_create(worker->loop, &options, &worker->metrics.redis, status);
     secret_destroy(&password);

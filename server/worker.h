@@ -1,7 +1,8 @@
 /* worker.h — one thread that owns a loop, its connections and its store, and serves checks.
  *
- * Workers share the listening socket, the configuration, the immutable quota set and, when the store fails, the
- * fallback: nothing else. Made and destroyed by the server's thread; in between it lives on its own. */
+ * Workers share the listening socket, the configuration, the immutable quota set, the slot map read last and, when
+ * the store fails, the fallback: nothing else. Made and destroyed by the server's thread; in between it lives on
+ * its own. */
 #ifndef SLUICE_SERVER_WORKER_H
 #define SLUICE_SERVER_WORKER_H
 
@@ -12,6 +13,7 @@
 #include "server/core/quota.h"
 #include "server/limit/fallback.h"
 #include "server/stats.h"
+#include "server/store/slot_board.h"
 
 struct worker;
 
@@ -22,6 +24,7 @@ struct worker_options {
     int listen_fd;
     uint64_t key_seed;         /* of key_hash.h */
     struct fallback *fallback; /* NULL with an embedded store, which does not fail */
+    struct slot_board *slot_board;
 };
 
 /* Prepares everything that can fail; nothing runs yet. What `options` points to is borrowed and must outlive the

@@ -28,7 +28,7 @@ BEGIN {
     may["main"] = "house net quota limit store core base proto admin"
     may["admin"] = "admin house net quota limit store core base"
     may["proto"] = "proto"
-    may["client"] = "client proto base"
+    may["client"] = "client proto core base"
     may["cmd"] = "cmd client proto limit store quota core base"
 }
 function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
@@ -48,8 +48,10 @@ function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
         else if ((" " may[from] " ") !~ (" " to " ")) complain(from " may not see " to " (" target ")")
         if (from == "limit" && to == "store" && target != "server/store/store.h")
             complain("limit sees the store as store.h only")
-        if (from == "client" && to == "base" && target !~ /base\/(buf|list)\.h$/)
-            complain("the client library takes only buf and list from base")
+        if (from == "client" && to == "base" && target !~ /base\/(buf|clock|hash|list|status)\.h$/)
+            complain("the client library takes only buf, clock, hash, list and status from base")
+        if (from == "client" && to == "core" && target !~ /core\/(bucket|table)\.h$/)
+            complain("the client library takes only bucket and table from core")
     } else {
         if (what ~ /<hiredis\// && $1 !~ /^server\/store\/redis_reply\.c$/) complain("hiredis belongs to redis_reply.c")
         if (what ~ /<microhttpd\.h>/ && $1 != "admin/http.c") complain("libmicrohttpd belongs to admin/http.c")

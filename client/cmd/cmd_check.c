@@ -66,16 +66,16 @@ static void print_decision(const struct sluice_decision *decision) {
     } else if (decision->wait_us > 0) {
         printf("  wait %s", show_duration(decision->wait_us).text);
     }
-    printf("  reset %s  source %s\n", show_duration(decision->reset_after_us).text,
-           sluice_source_text(decision->source));
+    printf("  reset %s  source %s%s\n", show_duration(decision->reset_after_us).text,
+           sluice_source_text(decision->source), decision->degraded ? ", degraded" : "");
 }
 
 static bool print_decision_json(const struct sluice_decision *decision) {
     return report_print_json(
         stdout,
-        json_pack("{s:s, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
-                  decision->allowed ? "allow" : "deny", "matched", decision->matched, "source",
-                  sluice_source_text(decision->source), "limit_name",
+        json_pack("{s:s, s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
+                  decision->allowed ? "allow" : "deny", "matched", decision->matched, "degraded",
+                  decision->degraded, "source", sluice_source_text(decision->source), "limit_name",
                   report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit,
                   "remaining", (json_int_t)decision->remaining, "retry_after_us",
                   (json_int_t)decision->retry_after_us, "reset_after_us", (json_int_t)decision->reset_after_us,
@@ -204,7 +204,8 @@ const struct command cmd_check = {
              "denied,\n"
              "2 when any failed. With --on-failure allow or deny a check that no frontend decided counts as "
              "that; its\n"
-             "source is \"caller\". Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n\n"
+             "source is \"caller\". Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n"
+             "\"degraded\": the store was not asked; the frontend decided by itself, or --on-failure did.\n\n"
              "  sluice check demo hello alice\n"
              "  sluice check demo hello alice --count 20 --json\n",
     .run = run,

@@ -26,7 +26,8 @@ struct cluster {
     struct ev_loop *loop;
     struct redis_metrics *metrics;
     struct topology *topology;
-    struct buf greeting; /* AUTH, SCRIPT LOAD of each script */
+    struct clock_watch *clock_watch; /* NULL: not wanted */
+    struct buf greeting;             /* AUTH, SCRIPT LOAD of each script */
     struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
     uint32_t n_heads;
     struct log_gate error_gates[REDIS_ERROR_COUNT];
@@ -320,6 +321,16 @@ bool cluster_is_ready(const struct cluster *cluster) {
     return topology_is_ready(cluster->topology);
 }
 
+void cluster_each_clock(const struct cluster *cluster, int64_t now_us, cluster_clock_fn fn, void *arg) {
+    const struct topology_node *node = NULL;
+    while ((node = topology_next(cluster->topology, node)) != NULL) {
+        int64_t ahead_us;
+        if (topology_is_owner(node) && node_clock_ahead(&node->clock_probe.clock, now_us, &ahead_us)) {
+            fn(arg, redis_conn_addr(node->conn), ahead_us);
+        }
+    }
+}
+
 /* ---- lifecycle ---- */
 
 static bool prepare_login(struct cluster *cluster, const struct cluster_options *options) {
@@ -366,10 +377,17 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
         .max_inflight_per_node = options->max_inflight_per_node,
         .refresh_every_us = options->refresh_every_us,
         .breaker = options->breaker,
+        .board = options->slot_board,
     };
     cluster->topology = topology_create(loop, &topology_options, metrics, status);
     if (cluster->topology == NULL) {
         cluster_destroy(&cluster);
+    } else if (options->watch_clocks_every_us > 0) {
+        cluster->clock_watch = clock_watch_create(loop, cluster->topology, options->watch_clocks_every_us);
+        if (cluster->clock_watch == NULL) {
+            status_fail(status, "out of memory");
+            cluster_destroy(&cluster);
+        }
     }
     return cluster;
 }
@@ -377,6 +395,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_option
 void cluster_destroy(struct cluster **cluster) {
     struct cluster *old = *cluster;
     if (old != NULL) {
+        clock_watch_destroy(&old->clock_watch);
         topology_destroy(&old->topology);
         for (uint32_t i = 0; i < old->n_heads; i++) {
             redis_heads_deinit(&old->heads[i]);

@@ -19,12 +19,13 @@
 #include "server/store/redis_metrics.h"
 #include "server/store/redis_reply.h"
 #include "server/store/script.h"
+#include "server/store/slot_board.h"
 #include "server/store/store.h"
 
 enum { CLUSTER_MAX_HOPS = 5, CLUSTER_MAX_SCRIPTS = 8 };
 
 struct cluster_options {
-    const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down. A name blocks the loop while it is resolved */
+    const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down */
     const char *user;     /* NULL or "": the default user */
     const char *password; /* NULL: no AUTH. Neither is needed after cluster_create */
     int64_t connect_timeout_us;
@@ -33,6 +34,8 @@ struct cluster_options {
     const struct script *const *scripts; /* loaded on every connection; a call names one by its index */
     uint32_t n_scripts;                  /* 1 ... CLUSTER_MAX_SCRIPTS */
     struct breaker_options breaker;      /* of each node */
+    struct slot_board *slot_board;       /* see topology.h */
+    int64_t watch_clocks_every_us;       /* see clock_watch.h; 0: never */
 };
 
 struct cluster;
@@ -80,5 +83,9 @@ void cluster_abandon(struct cluster_call *call);
 
 /* Every slot has an owner, and each of these is connected. */
 bool cluster_is_ready(const struct cluster *cluster);
+
+/* Called for each owner of slots whose clock is known, with how far it is ahead of this frontend's. */
+typedef void (*cluster_clock_fn)(void *arg, const struct node_addr *addr, int64_t ahead_us);
+void cluster_each_clock(const struct cluster *cluster, int64_t now_us, cluster_clock_fn fn, void *arg);
 
 #endif

@@ -71,9 +71,9 @@ void node_addr_format(const struct node_addr *addr, char text[NODE_ADDR_TEXT_BYT
              (unsigned)addr->port);
 }
 
-uint32_t node_addr_resolve(const struct node_addr *addr, struct sockaddr_storage *found, uint32_t cap,
-                           const char **problem) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+static uint32_t find_addresses(const struct node_addr *addr, int flags, struct sockaddr_storage *found,
+                               uint32_t cap, const char **problem) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
     struct addrinfo *list = NULL;
     char port[8];
     snprintf(port, sizeof port, "%u", (unsigned)addr->port);
@@ -90,6 +90,16 @@ uint32_t node_addr_resolve(const struct node_addr *addr, struct sockaddr_storage
     }
     freeaddrinfo(list);
     return n;
+}
+
+bool node_addr_convert(const struct node_addr *addr, struct sockaddr_storage *found) {
+    const char *problem;
+    return find_addresses(addr, AI_NUMERICHOST | AI_NUMERICSERV, found, 1, &problem) == 1;
+}
+
+uint32_t node_addr_resolve(const struct node_addr *addr, struct sockaddr_storage *found, uint32_t cap,
+                           const char **problem) {
+    return find_addresses(addr, AI_NUMERICSERV, found, cap, problem);
 }
 
 socklen_t node_addr_socklen(const struct sockaddr_storage *address) {

@@ -31,8 +31,11 @@ bool node_addr_is_same(const struct node_addr *a, const struct node_addr *b);
 /* "HOST:PORT", with brackets around a host that has colons. */
 void node_addr_format(const struct node_addr *addr, char text[NODE_ADDR_TEXT_BYTES]);
 
-/* Finds up to `cap` socket addresses; returns how many, 0 with half a sentence in `problem`. A host given by
- * number is only converted; a name asks the resolver and BLOCKS until it answers. */
+/* The socket address of a host given by number; false when it is a name. Asks nobody. */
+bool node_addr_convert(const struct node_addr *addr, struct sockaddr_storage *found)
+    __attribute__((warn_unused_result));
+/* Finds up to `cap` socket addresses; returns how many, 0 with half a sentence, never freed, in `problem`. A name
+ * asks the system's resolver and BLOCKS until that answers: see resolver.h. */
 uint32_t node_addr_resolve(const struct node_addr *addr, struct sockaddr_storage *found, uint32_t cap,
                            const char **problem);
 /* What connect and bind want to know of an address found. */

@@ -1,9 +1,9 @@
 /* redis_conn.c — one connection to one Redis node; see redis_conn.h for a command's path.
  *
- *   STARTING ── timer ──> CONNECTING ── writable ──> GREETING ── replies ──> UP
- *                          ^  |                         |                     |
- *                    timer |  v         failure         v                     v
- *                       BACKING_OFF <─────────────────────────────────────────
+ *   STARTING ─ timer ─> RESOLVING ─ addresses ─> CONNECTING ─ writable ─> GREETING ─ replies ─> UP
+ *                        ^  |                        |                       |                  |
+ *                  timer |  v            failure     v                       v                  v
+ *                     BACKING_OFF <─────────────────────────────────────────────────────────────
  *
  * Commands are taken in every state but BACKING_OFF, and written only in UP. */
 #include "server/store/redis_conn.h"
@@ -24,7 +24,6 @@
 
 enum {
     CONN_MAGIC = 0x7ed15c04,
-    MAX_ADDRESSES = 4,
     FIRST_PAIRINGS = 64,
     READ_BYTES = 16 * 1024, /* hiredis moves what is left of a feed for each KiB parsed: keep feeds small */
     READS_PER_TURN = 8,
@@ -39,7 +38,7 @@ enum {
 /* Unacknowledged for so long, the kernel gives the connection up; else it takes some fifteen minutes. */
 #define UNACKNOWLEDGED_MAX_MS 5000
 
-enum conn_state { CONN_STARTING, CONN_CONNECTING, CONN_GREETING, CONN_UP, CONN_BACKING_OFF };
+enum conn_state { CONN_STARTING, CONN_RESOLVING, CONN_CONNECTING, CONN_GREETING, CONN_UP, CONN_BACKING_OFF };
 
 /* A command written, or about to be, and unanswered; NULL once it was withdrawn. */
 struct pairing {
@@ -54,8 +53,10 @@ struct redis_conn {
     const struct redis_conn_options *options;
     void *arg;
     struct node_addr addr;
-    struct sockaddr_storage addresses[MAX_ADDRESSES]; /* tried in turn */
+    struct resolver_request resolving;
+    struct sockaddr_storage addresses[RESOLVER_MAX_ADDRESSES];
     uint32_t n_addresses, next_address;
+    uint32_t n_untried; /* of the addresses, from the next on, in a ring */
     int fd;
     ev_io readable, writable;
     ev_timer timer;   /* start, connect timeout or end of the back-off, by state */
@@ -103,9 +104,10 @@ static void change_state(struct redis_conn *conn, enum conn_state state) {
     case CONN_STARTING:
         set_timer(conn, 0.);
         return;
-    case CONN_CONNECTING:
+    case CONN_RESOLVING:
         set_timer(conn, (double)conn->options->connect_timeout_us * 1e-6);
         return;
+    case CONN_CONNECTING:
     case CONN_GREETING:
         return; /* the connect timeout goes on */
     case CONN_UP:
@@ -124,7 +126,8 @@ static void end_command(struct redis_command *command, enum redis_command_end en
     command->ended(command, end, reply);
 }
 
-static void close_socket(struct redis_conn *conn) {
+static void conn_close(struct redis_conn *conn) {
+    resolver_withdraw(&conn->resolving);
     ev_io_stop(conn->loop, &conn->readable);
     ev_io_stop(conn->loop, &conn->writable);
     ev_prepare_stop(conn->loop, &conn->flush);
@@ -164,7 +167,7 @@ static void conn_fail_at(struct redis_conn *conn, enum log_level level, const ch
     }
     bool was_stable = was_up && clock_mono_us() - conn->up_at_us >= STABLE_AFTER_US;
     conn->n_failures = was_stable ? 1 : conn->n_failures + 1;
-    close_socket(conn);
+    conn_close(conn);
     change_state(conn, CONN_BACKING_OFF);
     conn->options->on_down(conn->arg, was_up, level, kept);
     end_all_commands(conn);
@@ -195,6 +198,7 @@ static int open_socket(const struct sockaddr_storage *address) {
     return fd;
 }
 
+/* To the next of the addresses. */
 static void conn_connect(struct redis_conn *conn) {
     change_state(conn, CONN_CONNECTING);
     conn->n_appended_bytes = conn->n_sent_bytes = 0;
@@ -204,15 +208,10 @@ static void conn_connect(struct redis_conn *conn) {
         conn_fail(conn, "out of memory");
         return;
     }
-    if (conn->n_addresses == 0) {
-        const char *problem = "no address";
-        conn->n_addresses = node_addr_resolve(&conn->addr, conn->addresses, MAX_ADDRESSES, &problem);
-        if (conn->n_addresses == 0) {
-            conn_fail(conn, problem);
-            return;
-        }
-    }
-    conn->fd = open_socket(&conn->addresses[conn->next_address++ % conn->n_addresses]);
+    const struct sockaddr_storage *address = &conn->addresses[conn->next_address];
+    conn->next_address = (conn->next_address + 1) % conn->n_addresses;
+    conn->n_untried--;
+    conn->fd = open_socket(address);
     if (conn->fd < 0) {
         conn_fail(conn, strerror(errno));
         return;
@@ -222,6 +221,42 @@ static void conn_connect(struct redis_conn *conn) {
     ev_io_start(conn->loop, &conn->writable);
 }
 
+/* Should the name not be resolved, the next attempt goes to the addresses that are known. */
+static void conn_fail_resolving(struct redis_conn *conn, const char *problem) {
+    conn->n_untried = conn->n_addresses;
+    conn_fail(conn, problem);
+}
+
+static void take_addresses(struct redis_conn *conn, const struct sockaddr_storage *found, uint32_t n_found) {
+    memcpy(conn->addresses, found, n_found * sizeof *found);
+    conn->n_addresses = conn->n_untried = n_found;
+    conn->next_address = 0;
+    conn_connect(conn);
+}
+
+static void conn_on_resolved(struct resolver_request *request, const struct sockaddr_storage *found,
+                             uint32_t n_found, const char *problem) {
+    struct redis_conn *conn = conn_of(list_entry(request, struct redis_conn, resolving));
+    if (n_found == 0) {
+        conn_fail_resolving(conn, problem);
+    } else {
+        take_addresses(conn, found, n_found);
+    }
+}
+
+static void conn_resolve(struct redis_conn *conn) {
+    struct sockaddr_storage address;
+    change_state(conn, CONN_RESOLVING);
+    if (conn->n_untried > 0) {
+        conn_connect(conn);
+    } else if (node_addr_convert(&conn->addr, &address)) {
+        take_addresses(conn, &address, 1);
+    } else if (conn->options->resolver == NULL ||
+               !resolver_ask(conn->options->resolver, &conn->addr, &conn->resolving)) {
+        conn_fail_resolving(conn, "cannot look up its name");
+    }
+}
+
 static void conn_on_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
     (void)loop;
     (void)events;
@@ -229,7 +264,10 @@ static void conn_on_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
     switch (conn->state) {
     case CONN_STARTING:
     case CONN_BACKING_OFF:
-        conn_connect(conn);
+        conn_resolve(conn);
+        return;
+    case CONN_RESOLVING:
+        conn_fail_resolving(conn, "looking up its name took too long");
         return;
     case CONN_CONNECTING:
         conn_fail(conn, "connecting took too long");
@@ -385,6 +423,8 @@ static bool take_greeting(struct redis_conn *conn, const struct redis_reply *rep
     if (--conn->n_greetings_left == 0) {
         change_state(conn, CONN_UP);
         conn->up_at_us = clock_mono_us();
+        conn->next_address = (conn->next_address + conn->n_addresses - 1) % conn->n_addresses; /* this one */
+        conn->n_untried = conn->n_addresses;
         metric_inc(&metrics->connects);
         metric_inc(&metrics->nodes_connected);
         conn->options->on_up(conn->arg);
@@ -470,6 +510,7 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct node_add
     uint64_t seed = hash_random_seed();
     memcpy(conn->jitter, &seed, sizeof conn->jitter);
     list_init(&conn->waiting);
+    resolver_request_init(&conn->resolving, conn_on_resolved);
     ev_io_init(&conn->readable, conn_on_readable, -1, EV_READ);
     ev_io_init(&conn->writable, conn_on_writable, -1, EV_WRITE);
     ev_timer_init(&conn->timer, conn_on_timer, 0., 0.);
@@ -486,7 +527,7 @@ void redis_conn_destroy(struct redis_conn **conn) {
         if (old->state == CONN_UP) {
             metric_dec(&old->options->metrics->nodes_connected);
         }
-        close_socket(old);
+        conn_close(old);
         ev_timer_stop(old->loop, &old->timer);
         redis_reader_destroy(&old->reader);
         free(old->ring);

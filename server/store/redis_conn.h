@@ -3,9 +3,10 @@
  *   submit ─ waiting ─ prepare: one write for each loop turn ─ pairing ring ─ readable: reply ─ command->ended
  *
  * Connects when started and again, by itself, whenever the connection is lost: after a full-jitter, exponential
- * back-off of 50 ms to 2 s. Every connection begins with a greeting (AUTH, and SCRIPT LOAD: a promoted replica's
+ * back-off of 50 ms to 2 s. A name is resolved off the loop; its addresses are tried in turn, the one that worked
+ * first, and once all have failed it is resolved anew, for the node may have moved. Every connection begins with a greeting (AUTH, and SCRIPT LOAD: a promoted replica's
  * cache is empty); commands are sent once its replies are in. It knows nothing of slots, redirects or deadlines: a reply
- * is handed up whatever it says. One thread; names are resolved on the loop's thread (see node_addr.h). */
+ * is handed up whatever it says. One thread. */
 #ifndef SLUICE_STORE_REDIS_CONN_H
 #define SLUICE_STORE_REDIS_CONN_H
 
@@ -20,6 +21,7 @@
 #include "server/store/node_addr.h"
 #include "server/store/redis_metrics.h"
 #include "server/store/redis_reply.h"
+#include "server/store/resolver.h"
 
 enum redis_command_end {
     REDIS_COMMAND_REPLIED, /* `reply` is set, maybe an error reply; valid until the callback returns */
@@ -60,8 +62,9 @@ typedef void (*redis_conn_down_fn)(void *arg, bool was_up, enum log_level level,
 struct redis_conn_options {
     struct bytes greeting;       /* RESP bytes; its replies must be strings or statuses */
     uint32_t n_greeting_replies; /* at least 1 */
-    int64_t connect_timeout_us;  /* for connecting and the greeting together */
+    int64_t connect_timeout_us;  /* for resolving, connecting and the greeting together */
     uint32_t max_inflight;       /* commands waiting or unanswered, given-up ones included */
+    struct resolver *resolver;   /* of the same loop; NULL: hosts are given by number */
     struct redis_metrics *metrics;
     redis_conn_up_fn on_up;
     redis_conn_down_fn on_down;

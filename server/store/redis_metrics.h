@@ -36,7 +36,8 @@
       "Connections to nodes that were lost")                                                                   \
     X(nodes_connected, METRIC_GAUGE, "sluice_redis_nodes_connected", "", "Nodes connected now")                \
     X(refreshes, METRIC_COUNTER, "sluice_redis_slotmap_refreshes_total", "result=\"ok\"",                      \
-      "Refreshes of the slot map, by result")                                                                  \
+      "Refreshes of the slot map, by result; adopted ones were read by another worker")                        \
+    X(refreshes_adopted, METRIC_COUNTER, "sluice_redis_slotmap_refreshes_total", "result=\"adopted\"", "")     \
     X(refreshes_failed, METRIC_COUNTER, "sluice_redis_slotmap_refreshes_total", "result=\"failed\"", "")       \
     X(slots_covered, METRIC_GAUGE, "sluice_redis_slots_covered", "", "Slots of 16384 with a known owner")
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "server/base/ensure.h"
+
 static uint8_t *put_number_line(uint8_t *out, uint8_t mark, size_t number) {
     uint8_t digits[20];
     size_t n = 0;
@@ -68,25 +70,34 @@ bool redis_append_command(struct buf *out, const char *const *words, uint32_t n_
     return true;
 }
 
-size_t redis_put_tail(struct bytes key, struct bytes argument, uint8_t *out) {
-    uint8_t *end = redis_put_word(out, bytes_of("1"));
-    end = redis_put_word(end, key);
+size_t redis_put_tail_of_keys(const struct bytes *keys, uint32_t n_keys, struct bytes argument, uint8_t *out) {
+    ensure(n_keys, <=, 9);
+    const uint8_t digit = (uint8_t)('0' + n_keys);
+    uint8_t *end = redis_put_word(out, (struct bytes){.data = &digit, .len = 1});
+    for (uint32_t i = 0; i < n_keys; i++) {
+        end = redis_put_word(end, keys[i]);
+    }
     end = redis_put_word(end, argument);
     return (size_t)(end - out);
 }
 
-/* The command's name and how the script is named; the tail's three words are still to come. */
-static bool append_head(struct buf *out, const char *command, struct bytes script) {
-    return append_beginning(out, 5) && append_word(out, bytes_of(command)) && append_word(out, script);
+size_t redis_put_tail(struct bytes key, struct bytes argument, uint8_t *out) {
+    return redis_put_tail_of_keys(&key, 1, argument, out);
+}
+
+/* The command's name and how the script is named; the tail's words are still to come: a number, keys, argument. */
+static bool append_head(struct buf *out, const char *command, const struct script *script, struct bytes name) {
+    return append_beginning(out, 2 + 1 + script->n_keys + 1) && append_word(out, bytes_of(command)) &&
+           append_word(out, name);
 }
 
 bool redis_heads_init(struct redis_heads *heads, const struct script *script) {
     struct bytes body = {.data = (const uint8_t *)script->body, .len = script->body_bytes};
     *heads = (struct redis_heads){0};
-    return append_head(&heads->by_sha1, "EVALSHA", bytes_of(script->sha1)) &&
-           append_head(&heads->by_body, "EVAL", body) &&
+    return append_head(&heads->by_sha1, "EVALSHA", script, bytes_of(script->sha1)) &&
+           append_head(&heads->by_body, "EVAL", script, body) &&
            redis_append_command(&heads->asking_body, (const char *const[]){"ASKING"}, 1) &&
-           append_head(&heads->asking_body, "EVAL", body);
+           append_head(&heads->asking_body, "EVAL", script, body);
 }
 
 void redis_heads_deinit(struct redis_heads *heads) {

@@ -1,7 +1,7 @@
 /* redis_request.h — writes commands as Redis reads them: RESP2 arrays of words.
  *
  * A call of a script is sent in two parts: a head that says how the script is named, made once for each
- * script, and a tail that is the call's own: number of keys, key, argument. */
+ * script, and a tail that is the call's own: number of keys, keys, one argument. */
 #ifndef SLUICE_STORE_REDIS_REQUEST_H
 #define SLUICE_STORE_REDIS_REQUEST_H
 
@@ -25,11 +25,13 @@ uint8_t *redis_put_word(uint8_t *out, struct bytes word);
 bool redis_append_command(struct buf *out, const char *const *words, uint32_t n_words)
     __attribute__((warn_unused_result));
 
-/* What a tail holds at most beside key and argument. */
+/* What a tail of one key holds at most beside key and argument; each further key adds REDIS_WORD_EXTRA_BYTES. */
 enum { REDIS_TAIL_EXTRA_BYTES = 3 * REDIS_WORD_EXTRA_BYTES };
 
-/* Writes the tail of a script call on one key with one argument; returns its length. */
+/* Writes the tail of a script call on one key, or on several in one slot, with one argument; returns its length.
+ * `n_keys` is the script's, at most 9. */
 size_t redis_put_tail(struct bytes key, struct bytes argument, uint8_t *out);
+size_t redis_put_tail_of_keys(const struct bytes *keys, uint32_t n_keys, struct bytes argument, uint8_t *out);
 
 struct redis_heads {
     struct buf by_sha1;     /* EVALSHA sha1 */

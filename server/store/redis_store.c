@@ -162,6 +162,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
                                                                     : REDIS_STORE_MAX_INFLIGHT_PER_NODE,
         .refresh_every_us = REFRESH_EVERY_US,
         .breaker = options->breaker,
+        .slot_board = options->slot_board,
         .scripts = scripts,
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };

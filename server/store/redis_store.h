@@ -13,6 +13,7 @@
 #include "server/base/status.h"
 #include "server/store/breaker.h"
 #include "server/store/redis_metrics.h"
+#include "server/store/slot_board.h"
 #include "server/store/store.h"
 
 #define REDIS_STORE_CONNECT_TIMEOUT_US INT64_C(500000)
@@ -25,6 +26,7 @@ struct redis_store_options {
     int64_t connect_timeout_us;     /* 0: REDIS_STORE_CONNECT_TIMEOUT_US */
     uint32_t max_inflight_per_node; /* 0: REDIS_STORE_MAX_INFLIGHT_PER_NODE */
     struct breaker_options breaker; /* of each node; all zero: none */
+    struct slot_board *slot_board;  /* borrowed, shared by the workers of a process; NULL: there is but one */
 };
 
 /* Borrows `loop` and `metrics`, which must outlive it. Not ready yet when it returns: run the loop. NULL with a

@@ -18,11 +18,14 @@ struct script {
     const char *name; /* as the file in lua/ is called */
     const char *body; /* what SCRIPT LOAD and EVAL take; NUL-terminated */
     size_t body_bytes;
+    uint32_t n_keys;                  /* it takes so many, and one argument */
     char sha1[SCRIPT_SHA1_BYTES + 1]; /* of the body, in lower-case hex: what EVALSHA takes */
 };
 
 /* EVALSHA script_check.sha1 1 RECORD_KEY ARGUMENT, ARGUMENT as packed below. */
 extern const struct script script_check;
+/* EVALSHA script_heartbeat.sha1 2 FLEET_KEY_SEEN FLEET_KEY_TOLD ARGUMENT, as server/quota/fleet.h writes it. */
+extern const struct script script_heartbeat;
 
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,

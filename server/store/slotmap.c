@@ -28,6 +28,16 @@ void slotmap_set_all(struct slotmap *map, uint16_t node) {
     }
 }
 
+void slotmap_renumber(struct slotmap *map, const struct slotmap *from, const uint16_t *numbers) {
+    slotmap_init(map);
+    for (uint32_t slot = 0; slot < SLOT_COUNT; slot++) {
+        uint16_t node = slotmap_node(from, (uint16_t)slot);
+        if (node != SLOTMAP_NO_NODE && numbers[node] != SLOTMAP_NO_NODE) {
+            slotmap_set(map, (uint16_t)slot, numbers[node]);
+        }
+    }
+}
+
 bool slotmap_may_replace(const struct slotmap *fresh, const struct slotmap *current) {
     return slotmap_is_complete(fresh) || !slotmap_is_complete(current);
 }

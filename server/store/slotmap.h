@@ -23,6 +23,9 @@ void slotmap_init(struct slotmap *map); /* covers nothing */
 void slotmap_set(struct slotmap *map, uint16_t slot, uint16_t node);
 void slotmap_set_all(struct slotmap *map, uint16_t node);
 
+/* The same map in which node i is numbers[i], or nobody when that is SLOTMAP_NO_NODE. */
+void slotmap_renumber(struct slotmap *map, const struct slotmap *from, const uint16_t *numbers);
+
 static inline uint16_t slotmap_node(const struct slotmap *map, uint16_t slot) {
     return map->node_of_slot[slot];
 }

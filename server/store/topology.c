@@ -1,37 +1,27 @@
-/* topology.c — the nodes of a Redis Cluster and who owns which slot; see topology.h.
- *
- *   refresh:  IDLE ── wanted ──> DUE ── timer ──> ASKED ── reply, loss or timeout ──> IDLE
- */
+/* topology.c — the nodes of a Redis Cluster and who owns which slot; see topology.h. */
 #include "server/store/topology.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/base/buf.h"
 #include "server/base/clock.h"
 #include "server/base/ensure.h"
 #include "server/base/hash.h"
-#include "server/store/redis_request.h"
+#include "server/store/refresh.h"
 #include "server/store/slotmap.h"
 
 enum { TOPOLOGY_MAGIC = 0x7ed15c10, NODE_MAGIC = 0x7ed15c11 };
 
 #define LOG_EVERY_US INT64_C(60000000) /* of one node */
 /* In units of refresh_every_us. */
-#define REFRESH_JITTER 0.25
 #define SWEEP_EVERY 10
 #define FORGET_AFTER 60
-
-enum refresh_state {
-    REFRESH_IDLE,
-    REFRESH_DUE,   /* the timer starts it */
-    REFRESH_ASKED, /* the timer gives it up */
-};
 
 struct topology {
     uint32_t magic;
     struct ev_loop *loop;
     struct redis_metrics *metrics;
+    struct resolver *resolver;
     struct redis_conn_options conn_options;
     struct breaker_options breaker_options;
     struct topology_node *nodes[SLOTMAP_MAX_NODES];
@@ -39,13 +29,9 @@ struct topology {
     uint16_t n_seeds;
     struct slotmap map;
     struct slotmap fresh; /* being read */
-    enum refresh_state refresh_state;
-    bool is_refresh_wanted; /* once more, or as soon as a node is connected */
-    int64_t refresh_every_us, refreshed_at_us;
-    struct topology_node *refresh_node;
-    struct redis_command refresh_command;
-    struct buf refresh_bytes;
-    ev_timer refresh_timer, sweep_timer;
+    struct refresh refresh;
+    int64_t refresh_every_us;
+    ev_timer sweep_timer;
     struct log_gate plain_gate;
     unsigned short jitter[3];
 };
@@ -66,7 +52,7 @@ static void node_on_up(void *arg) {
     log_write(node->was_reported_down ? LOG_INFO : LOG_DEBUG, "topology", "node %s: connected", text);
     node->was_reported_down = false;
     breaker_hope(&node->breaker);
-    if (node->topology->is_refresh_wanted || !slotmap_is_complete(&node->topology->map)) {
+    if (refresh_is_overdue(&node->topology->refresh) || !slotmap_is_complete(&node->topology->map)) {
         topology_refresh_soon(node->topology);
     }
 }
@@ -127,6 +113,19 @@ struct topology_node *topology_node_at(struct topology *topology, const struct n
         node->named_at_us = clock_mono_us();
     }
     return node;
+}
+
+struct topology_node *topology_next(struct topology *topology, const struct topology_node *node) {
+    for (uint16_t i = node != NULL ? (uint16_t)(node->number + 1) : 0; i < topology->n_places; i++) {
+        if (topology->nodes[i] != NULL) {
+            return topology->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+bool topology_is_owner(const struct topology_node *node) {
+    return node->topology->map.n_slots_of_node[node->number] > 0;
 }
 
 static void free_node(struct topology *topology, uint16_t place) {
@@ -244,12 +243,13 @@ static bool install_fresh(struct topology *topology) {
 
 /* A Redis without cluster mode owns all, but only if it is alone: else each frontend might choose another. One
  * that is known from a map is a stranger at the address of a node that has left. */
-static bool read_plain(struct topology *topology, const struct topology_node *node) {
-    if (topology->n_seeds > 1 || !node->is_seed) {
+static bool read_plain(struct topology *topology, const struct redis_conn *from) {
+    const struct topology_node *node = find_node(topology, redis_conn_addr(from));
+    if (topology->n_seeds > 1 || node == NULL || !node->is_seed) {
         uint64_t n_held_back;
         if (log_gate_open(&topology->plain_gate, clock_mono_us(), LOG_EVERY_US, &n_held_back)) {
             char text[NODE_ADDR_TEXT_BYTES];
-            node_addr_format(redis_conn_addr(node->conn), text);
+            node_addr_format(redis_conn_addr(from), text);
             log_write(LOG_ERROR, "topology",
                       "node %s is not in cluster mode: list it alone, or only nodes of one cluster", text);
         }
@@ -265,13 +265,13 @@ static uint16_t number_of(void *arg, const struct node_addr *addr) {
     return node != NULL ? node->number : SLOTMAP_NO_NODE;
 }
 
-static bool read_slots(struct topology *topology, const struct topology_node *node,
+static bool read_slots(struct topology *topology, const struct redis_conn *from,
                        const struct redis_reply *reply) {
     if (reply->kind != REDIS_KIND_ERROR) {
-        return slotmap_read(&topology->fresh, reply, redis_conn_addr(node->conn), number_of, topology);
+        return slotmap_read(&topology->fresh, reply, redis_conn_addr(from), number_of, topology);
     }
     if (redis_error_is_no_cluster(reply->text)) {
-        return read_plain(topology, node);
+        return read_plain(topology, from);
     }
     metric_inc(redis_metrics_error(topology->metrics, redis_error_of(reply->text)));
     return false;
@@ -279,100 +279,75 @@ static bool read_slots(struct topology *topology, const struct topology_node *no
 
 /* ---- refresh ---- */
 
-/* The only place where `refresh_state` changes. */
-static void set_refresh(struct topology *topology, enum refresh_state state, double timer_s) {
-    topology->refresh_state = state;
-    ev_timer_stop(topology->loop, &topology->refresh_timer);
-    if (state != REFRESH_IDLE) {
-        ev_timer_set(&topology->refresh_timer, timer_s, 0.);
-        ev_timer_start(topology->loop, &topology->refresh_timer);
-    }
-}
-
-/* The first one comes at once; later ones spread out, so that frontends do not ask in step. */
-static double until_refresh_s(struct topology *topology) {
-    if (topology->refreshed_at_us == 0) {
-        return 0.;
-    }
-    int64_t wait_us = topology->refreshed_at_us + topology->refresh_every_us - clock_mono_us();
-    double jitter_us = erand48(topology->jitter) * REFRESH_JITTER * (double)topology->refresh_every_us;
-    return ((wait_us > 0 ? (double)wait_us : 0.) + jitter_us) * 1e-6;
-}
-
 void topology_refresh_soon(struct topology *topology) {
-    switch (topology->refresh_state) {
-    case REFRESH_IDLE:
-        set_refresh(topology, REFRESH_DUE, until_refresh_s(topology));
-        return;
-    case REFRESH_DUE:
-        return;
-    case REFRESH_ASKED:
-        topology->is_refresh_wanted = true;
-        return;
-    }
+    refresh_soon(&topology->refresh);
 }
 
-static void end_refresh(struct topology *topology, bool is_good) {
-    metric_inc(is_good ? &topology->metrics->refreshes : &topology->metrics->refreshes_failed);
-    topology->refresh_node = NULL;
-    set_refresh(topology, REFRESH_IDLE, 0.);
-    if (topology->is_refresh_wanted || !is_good) {
-        topology_refresh_soon(topology);
-    }
-}
-
-static void refresh_ended(struct redis_command *command, enum redis_command_end end,
-                          const struct redis_reply *reply) {
-    struct topology *topology = topology_of(list_entry(command, struct topology, refresh_command));
-    end_refresh(topology, end == REDIS_COMMAND_REPLIED && read_slots(topology, topology->refresh_node, reply) &&
-                              install_fresh(topology));
-}
-
-static struct topology_node *random_connected_node(struct topology *topology) {
-    struct topology_node *chosen = NULL;
+/* At random. */
+static struct redis_conn *choose_connected(void *arg) {
+    struct topology *topology = topology_of(arg);
+    struct redis_conn *chosen = NULL;
     double n_seen = 0.;
     for (uint16_t i = 0; i < topology->n_places; i++) {
-        struct topology_node *node = topology->nodes[i];
+        const struct topology_node *node = topology->nodes[i];
         if (node != NULL && redis_conn_is_up(node->conn)) {
             n_seen += 1.;
             if (erand48(topology->jitter) * n_seen < 1.) {
-                chosen = node;
+                chosen = node->conn;
             }
         }
     }
     return chosen;
 }
 
-static void start_refresh(struct topology *topology) {
-    struct topology_node *node = random_connected_node(topology);
-    topology->is_refresh_wanted = node == NULL;
-    if (node == NULL) {
-        set_refresh(topology, REFRESH_IDLE, 0.);
-        return;
-    }
-    topology->refreshed_at_us = clock_mono_us();
-    topology->refresh_node = node;
-    set_refresh(topology, REFRESH_ASKED, (double)topology->refresh_every_us * 1e-6);
-    if (redis_conn_submit(node->conn, &topology->refresh_command) != REDIS_SUBMIT_QUEUED) {
-        end_refresh(topology, false);
+/* Without memory the other workers ask for themselves. */
+static void share_fresh(struct topology *topology, int64_t asked_at_us) {
+    struct slot_board *board = topology->refresh.options.board;
+    struct slot_record *record =
+        board != NULL ? slot_record_create(&topology->fresh, topology->n_places) : NULL;
+    if (record != NULL) {
+        record->asked_at_us = asked_at_us;
+        for (uint16_t i = 0; i < topology->n_places; i++) {
+            if (topology->fresh.n_slots_of_node[i] > 0) {
+                record->owners[i] = *redis_conn_addr(topology->nodes[i]->conn);
+            }
+        }
+        slot_board_pin(board, &record);
     }
 }
 
-static void topology_on_refresh_timer(struct ev_loop *loop, ev_timer *watcher, int events) {
-    (void)loop;
-    (void)events;
-    struct topology *topology = topology_of(watcher->data);
-    switch (topology->refresh_state) {
-    case REFRESH_IDLE:
-        return;
-    case REFRESH_DUE:
-        start_refresh(topology);
-        return;
-    case REFRESH_ASKED:
-        redis_conn_withdraw(topology->refresh_node->conn, &topology->refresh_command);
-        end_refresh(topology, false);
-        return;
+static bool read_reply(void *arg, const struct redis_conn *from, const struct redis_reply *reply,
+                       int64_t asked_at_us) {
+    struct topology *topology = topology_of(arg);
+    if (!read_slots(topology, from, reply)) {
+        return false;
     }
+    share_fresh(topology, asked_at_us);
+    return install_fresh(topology);
+}
+
+static bool adopt_record(void *arg, const struct slot_record *record) {
+    struct topology *topology = topology_of(arg);
+    uint16_t numbers[SLOTMAP_MAX_NODES];
+    for (uint32_t i = 0; i < record->n_owners; i++) {
+        numbers[i] =
+            record->map.n_slots_of_node[i] > 0 ? number_of(topology, &record->owners[i]) : SLOTMAP_NO_NODE;
+    }
+    slotmap_renumber(&topology->fresh, &record->map, numbers);
+    return install_fresh(topology);
+}
+
+static bool prepare_refresh(struct topology *topology, const struct topology_options *options) {
+    static const struct refresh_ops ops = {
+        .choose = choose_connected, .read = read_reply, .adopt = adopt_record};
+    struct refresh_options refresh_options = {
+        .ops = &ops,
+        .arg = topology,
+        .every_us = options->refresh_every_us,
+        .board = options->board,
+        .metrics = topology->metrics,
+    };
+    return refresh_init(&topology->refresh, topology->loop, &refresh_options);
 }
 
 /* ---- lifecycle ---- */
@@ -407,17 +382,31 @@ static bool add_seeds(struct topology *topology, const char *list, struct status
     }
 }
 
-static bool prepare_refresh(struct topology *topology) {
-    static const char *const words[] = {"CLUSTER", "SLOTS"};
-    if (!redis_append_command(&topology->refresh_bytes, words, 2)) {
-        return false;
-    }
-    topology->refresh_command = (struct redis_command){
-        .head = {.data = buf_front(&topology->refresh_bytes), .len = buf_len(&topology->refresh_bytes)},
-        .n_replies = 1,
-        .ended = refresh_ended,
+static void topology_init(struct topology *topology, struct ev_loop *loop,
+                          const struct topology_options *options, struct redis_metrics *metrics) {
+    topology->magic = TOPOLOGY_MAGIC;
+    topology->loop = loop;
+    topology->metrics = metrics;
+    topology->refresh_every_us = options->refresh_every_us;
+    topology->breaker_options = options->breaker;
+    topology->resolver = resolver_create(loop, options->resolve != NULL ? options->resolve : node_addr_resolve);
+    topology->conn_options = (struct redis_conn_options){
+        .greeting = options->greeting,
+        .n_greeting_replies = options->n_greeting_replies,
+        .connect_timeout_us = options->connect_timeout_us,
+        .max_inflight = options->max_inflight_per_node,
+        .resolver = topology->resolver,
+        .metrics = metrics,
+        .on_up = node_on_up,
+        .on_down = node_on_down,
     };
-    return true;
+    uint64_t seed = hash_random_seed();
+    memcpy(topology->jitter, &seed, sizeof topology->jitter);
+    slotmap_init(&topology->map);
+    double sweep_every_s = (double)options->refresh_every_us * SWEEP_EVERY * 1e-6;
+    ev_timer_init(&topology->sweep_timer, topology_on_sweep, sweep_every_s, sweep_every_s);
+    topology->sweep_timer.data = topology;
+    ev_timer_start(loop, &topology->sweep_timer);
 }
 
 struct topology *topology_create(struct ev_loop *loop, const struct topology_options *options,
@@ -427,29 +416,8 @@ struct topology *topology_create(struct ev_loop *loop, const struct topology_opt
         status_fail(status, "out of memory");
         return NULL;
     }
-    topology->magic = TOPOLOGY_MAGIC;
-    topology->loop = loop;
-    topology->metrics = metrics;
-    topology->refresh_every_us = options->refresh_every_us;
-    topology->breaker_options = options->breaker;
-    topology->conn_options = (struct redis_conn_options){
-        .greeting = options->greeting,
-        .n_greeting_replies = options->n_greeting_replies,
-        .connect_timeout_us = options->connect_timeout_us,
-        .max_inflight = options->max_inflight_per_node,
-        .metrics = metrics,
-        .on_up = node_on_up,
-        .on_down = node_on_down,
-    };
-    uint64_t seed = hash_random_seed();
-    memcpy(topology->jitter, &seed, sizeof topology->jitter);
-    slotmap_init(&topology->map);
-    ev_timer_init(&topology->refresh_timer, topology_on_refresh_timer, 0., 0.);
-    double sweep_every_s = (double)options->refresh_every_us * SWEEP_EVERY * 1e-6;
-    ev_timer_init(&topology->sweep_timer, topology_on_sweep, sweep_every_s, sweep_every_s);
-    topology->refresh_timer.data = topology->sweep_timer.data = topology;
-    ev_timer_start(loop, &topology->sweep_timer);
-    if (!prepare_refresh(topology)) {
+    topology_init(topology, loop, options, metrics);
+    if (!prepare_refresh(topology, options) || topology->resolver == NULL) {
         status_fail(status, "out of memory");
         topology_destroy(&topology);
     } else if (!add_seeds(topology, options->nodes, status)) {
@@ -461,12 +429,12 @@ struct topology *topology_create(struct ev_loop *loop, const struct topology_opt
 void topology_destroy(struct topology **topology) {
     struct topology *old = *topology;
     if (old != NULL) {
-        ev_timer_stop(old->loop, &old->refresh_timer);
+        refresh_deinit(&old->refresh);
         ev_timer_stop(old->loop, &old->sweep_timer);
         for (uint16_t i = 0; i < old->n_places; i++) {
             free_node(old, i);
         }
-        buf_deinit(&old->refresh_bytes);
+        resolver_destroy(&old->resolver);
         old->magic = 0;
         free(old);
     }

@@ -1,10 +1,10 @@
 /* topology.h — the nodes of a Redis Cluster as far as they are known, and which of them owns which slot.
  *
  * Begins with a list of addresses (the seeds) and learns the rest by CLUSTER SLOTS, asked of a random connected
- * node: at the start, when told that the map may be out of date, and when a node is lost; at least
- * refresh_every_us apart, with jitter, and never two at once. A map with holes never replaces one without. A
- * Redis that is not in cluster mode owns every slot. Nothing need be up at the start. Every owner is connected
- * to at once; a node that owns nothing and is no longer named is dropped after 60 such times. One thread. */
+ * node: at the start, when told that the map may be out of date, and when a node is lost, as refresh.h says; or
+ * adopts what another worker has learnt. A map with holes never replaces one without. A Redis that is not in
+ * cluster mode owns every slot. Nothing need be up at the start. Every owner is connected to at once; a node that
+ * owns nothing and has not been named for 60 times refresh_every_us is dropped. One thread. */
 #ifndef SLUICE_STORE_TOPOLOGY_H
 #define SLUICE_STORE_TOPOLOGY_H
 
@@ -15,9 +15,12 @@
 #include "server/base/log.h"
 #include "server/base/status.h"
 #include "server/store/breaker.h"
+#include "server/store/clock_watch.h"
 #include "server/store/node_addr.h"
 #include "server/store/redis_conn.h"
 #include "server/store/redis_metrics.h"
+#include "server/store/resolver.h"
+#include "server/store/slot_board.h"
 
 struct topology;
 
@@ -30,6 +33,7 @@ struct topology_node {
     struct topology *topology;
     struct redis_conn *conn;
     struct breaker breaker;
+    struct clock_probe clock_probe;
     struct log_gate down_gates[LOG_WARN + 1]; /* by level */
 };
 
@@ -42,6 +46,8 @@ struct topology_options {
     int64_t
         refresh_every_us; /* two refreshes are at least so far apart; one without a reply is given up then */
     struct breaker_options breaker;
+    resolver_resolve_fn resolve; /* of names; NULL: the system's */
+    struct slot_board *board;    /* borrowed; where workers share what they read. NULL: nobody else does */
 };
 
 /* Borrows `loop`, `metrics` and the greeting, which must outlive it. NULL with a reason in `status`: a bad list
@@ -56,6 +62,10 @@ void topology_destroy(struct topology **topology);
 struct topology_node *topology_owner(struct topology *topology, uint16_t slot);
 /* The node at `addr`, made and connecting if it is new; NULL when memory is short or there are too many. */
 struct topology_node *topology_node_at(struct topology *topology, const struct node_addr *addr);
+/* The nodes one after the other: the first after NULL, NULL after the last. Not across turns of the loop. */
+struct topology_node *topology_next(struct topology *topology, const struct topology_node *node);
+/* Has it slots? */
+bool topology_is_owner(const struct topology_node *node);
 /* A redirect said so; the rest of the map may be out of date as well. */
 void topology_move_slot(struct topology *topology, uint16_t slot, const struct topology_node *owner);
 /* Has the map read anew, as soon as it may be. */

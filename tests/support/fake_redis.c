@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "server/base/buf.h"
+#include "server/base/clock.h"
 
 enum { MAX_CLIENTS = 16, MAX_REPLIES = 64, TEXT_BYTES = 4096, MAX_WORDS = 8 };
 
@@ -30,6 +31,7 @@ struct fake_redis {
     struct client clients[MAX_CLIENTS];
     size_t slice_bytes;
     bool is_deaf;
+    int64_t ahead_us;
     char login[TEXT_BYTES], greeting[TEXT_BYTES], slots[TEXT_BYTES], heard[TEXT_BYTES], last[TEXT_BYTES],
         heard_login[TEXT_BYTES];
     char *replies[MAX_REPLIES];
@@ -126,6 +128,14 @@ static void note_command(struct fake_redis *fake, char *const *words, size_t n_w
     }
 }
 
+static void answer_time(struct client *client) {
+    char resp[80];
+    int64_t time_us = clock_wall_us() + client->fake->ahead_us;
+    int n = snprintf(resp, sizeof resp, "*2\r\n$10\r\n%010lld\r\n$6\r\n%06lld\r\n",
+                     (long long)(time_us / 1000000), (long long)(time_us % 1000000));
+    client_send(client, resp, (size_t)n);
+}
+
 static void answer_command(struct client *client, const char *word) {
     struct fake_redis *fake = client->fake;
     if (strcmp(word, "AUTH") == 0) {
@@ -135,6 +145,8 @@ static void answer_command(struct client *client, const char *word) {
         client_send(client, fake->greeting, strlen(fake->greeting));
     } else if (strcmp(word, "CLUSTER") == 0) {
         client_send(client, fake->slots, strlen(fake->slots));
+    } else if (strcmp(word, "TIME") == 0) {
+        answer_time(client);
     } else if (fake->first_reply < fake->end_reply) {
         char *reply = fake->replies[fake->first_reply++];
         client_send(client, reply, strlen(reply));
@@ -252,6 +264,10 @@ void fake_redis_set_greeting(struct fake_redis *fake, const char *resp) {
 
 void fake_redis_set_slots(struct fake_redis *fake, const char *resp) {
     snprintf(fake->slots, sizeof fake->slots, "%s", resp);
+}
+
+void fake_redis_set_ahead(struct fake_redis *fake, int64_t ahead_us) {
+    fake->ahead_us = ahead_us;
 }
 
 void fake_redis_set_owners(struct fake_redis *fake, const char *host, const struct fake_redis *a, int split,

@@ -1,6 +1,6 @@
 /* fake_redis.h — a Redis node that says what a test tells it to, on loopback, in the test's own loop.
  *
- * AUTH, SCRIPT and CLUSTER are answered from what is set below; every other command takes the next reply from a
+ * AUTH, SCRIPT, CLUSTER and TIME are answered from what is set below; every other command takes the next reply from a
  * queue, or gets none while the queue is empty. What was heard can be read. Failures inside end the test. */
 #ifndef SLUICE_TESTS_SUPPORT_FAKE_REDIS_H
 #define SLUICE_TESTS_SUPPORT_FAKE_REDIS_H
@@ -21,6 +21,8 @@ uint16_t fake_redis_port(const struct fake_redis *fake);
 void fake_redis_set_login(struct fake_redis *fake, const char *resp);
 void fake_redis_set_greeting(struct fake_redis *fake, const char *resp);
 void fake_redis_set_slots(struct fake_redis *fake, const char *resp);
+/* How far the clock that TIME shows is ahead of the real one; 0 at first. */
+void fake_redis_set_ahead(struct fake_redis *fake, int64_t ahead_us);
 /* CLUSTER says that `a` owns the slots below `split` and `b` the rest, except the last `n_holes`; both are at
  * `host`, which may be left out (NULL: nil). */
 void fake_redis_set_owners(struct fake_redis *fake, const char *host, const struct fake_redis *a, int split,

@@ -79,7 +79,7 @@ static void run_server(const struct redis_fixture *fixture, pid_t parent, const 
     _exit(127);
 }
 
-static void stop_server(struct redis_fixture *fixture) {
+void redis_fixture_kill(struct redis_fixture *fixture) {
     if (fixture->pid > 0) {
         kill(fixture->pid, SIGKILL);
         waitpid(fixture->pid, NULL, 0);
@@ -104,7 +104,6 @@ static bool start_server(struct redis_fixture *fixture, const char *const wrappe
                          const char *const flags[]) {
     const struct timespec pause = {.tv_nsec = READY_PAUSE_MS * 1000000L};
     pid_t parent = getpid();
-    fixture->port = free_port();
     fixture->pid = fork();
     if (fixture->pid == 0) {
         run_server(fixture, parent, wrapper, flags);
@@ -118,8 +117,12 @@ static bool start_server(struct redis_fixture *fixture, const char *const wrappe
         }
         nanosleep(&pause, NULL);
     }
-    stop_server(fixture);
+    redis_fixture_kill(fixture);
     return false;
+}
+
+bool redis_fixture_start_again(struct redis_fixture *fixture) {
+    return start_server(fixture, NULL, NULL);
 }
 
 struct redis_fixture *redis_fixture_start(void) {
@@ -132,6 +135,7 @@ struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], cons
         return NULL;
     }
     for (int i = 0; i < START_ATTEMPTS; i++) {
+        fixture->port = free_port();
         if (start_server(fixture, wrapper, flags)) {
             return fixture;
         }
@@ -143,7 +147,7 @@ struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], cons
 
 void redis_fixture_stop(struct redis_fixture **fixture) {
     if (*fixture != NULL) {
-        stop_server(*fixture);
+        redis_fixture_kill(*fixture);
         free(*fixture);
     }
     *fixture = NULL;

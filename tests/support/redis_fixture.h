@@ -21,6 +21,9 @@ struct redis_fixture *redis_fixture_start(void);
  * ends in NULL, or NULL. */
 struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], const char *const flags[]);
 void redis_fixture_stop(struct redis_fixture **fixture);
+/* Kills the server; starts another, which knows nothing, on the same port. */
+void redis_fixture_kill(struct redis_fixture *fixture);
+bool redis_fixture_start_again(struct redis_fixture *fixture) __attribute__((warn_unused_result));
 uint16_t redis_fixture_port(const struct redis_fixture *fixture);
 pid_t redis_fixture_pid(const struct redis_fixture *fixture);
 

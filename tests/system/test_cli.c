@@ -123,6 +123,7 @@ static void test_json_says_the_same(void **state) {
     assert_non_null(object);
     assert_string_equal(json_string_value(json_object_get(object, "decision")), "allow");
     assert_string_equal(json_string_value(json_object_get(object, "source")), "embedded");
+    assert_true(json_is_false(json_object_get(object, "degraded")));
     assert_string_equal(json_string_value(json_object_get(object, "limit_name")), "per_key");
     assert_int_equal(integer_of(object, "limit"), 5);
     assert_int_equal(integer_of(object, "remaining"), 4);
@@ -168,6 +169,7 @@ static void test_without_a_server_the_callers_policy_decides(void **state) {
     assert_non_null(object);
     assert_string_equal(json_string_value(json_object_get(object, "decision")), "deny");
     assert_string_equal(json_string_value(json_object_get(object, "source")), "caller");
+    assert_true(json_is_true(json_object_get(object, "degraded")));
     assert_contains(json_string_value(json_object_get(object, "message")), "Connection refused");
     json_decref(object);
     assert_int_equal(run.exit_code, EXIT_DENIED);
@@ -179,6 +181,25 @@ static void test_without_a_server_the_callers_policy_decides(void **state) {
     CHECK(world, &run, "", "five", "bob", "--on-failure", "allow");
     assert_contains(run.err, "tenant");
     assert_int_equal(run.exit_code, EXIT_TROUBLE);
+}
+
+static void test_a_decision_without_the_store_is_shown_as_degraded(void **state) {
+    struct world *world = *state;
+    struct frontend lonely;
+    struct run run;
+    FRONTEND_START(world->harness, &lonely, "--redis-nodes", nowhere);
+    HARNESS_RUN_OURS(world->harness, &run, LIMIT_S, "sluice", "check", "demo", "hello", "alice", "--timeout",
+                     "5s", "--server", lonely.address);
+    assert_contains(run.out, "ALLOW  remaining 9/10  reset ");
+    assert_contains(run.out, "  source local, degraded\n");
+    assert_int_equal(run.exit_code, EXIT_ALLOWED);
+    HARNESS_RUN_OURS(world->harness, &run, LIMIT_S, "sluice", "check", "demo", "hello", "alice", "--timeout",
+                     "5s", "--server", lonely.address, "--json");
+    json_t *object = json_loads(run.out, 0, NULL);
+    assert_non_null(object);
+    assert_true(json_is_true(json_object_get(object, "degraded")));
+    json_decref(object);
+    frontend_stop(&lonely);
 }
 
 static void test_second_server_answers_when_the_first_is_gone(void **state) {
@@ -340,6 +361,7 @@ int main(void) {
         cmocka_unit_test(test_json_says_the_same),
         cmocka_unit_test(test_no_server_is_an_error_that_names_it),
         cmocka_unit_test(test_without_a_server_the_callers_policy_decides),
+        cmocka_unit_test(test_a_decision_without_the_store_is_shown_as_degraded),
         cmocka_unit_test(test_second_server_answers_when_the_first_is_gone),
         cmocka_unit_test(test_bad_field_is_named),
         cmocka_unit_test(test_bad_command_lines_are_explained),

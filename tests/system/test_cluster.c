@@ -99,6 +99,39 @@ static void test_leaky_bucket_is_shared_by_frontends(void **state) {
     assert_int_equal(raw_decide(world->raw[1], check)->verdict, WIRE_DENY);
 }
 
+/* All nodes share the machine's clock. */
+static void expect_no_drift(const struct frontend *frontend, uint16_t port) {
+    static char page[64 * 1024];
+    char series[96];
+    snprintf(series, sizeof series, "\nsluice_redis_clock_drift_seconds{node=\"127.0.0.1:%u\"} ", port);
+    int64_t deadline_us = harness_now_us() + 10000000;
+    const char *row = NULL;
+    while (row == NULL) {
+        if (harness_now_us() > deadline_us) {
+            char log[4096];
+            harness_read(frontend->log_path, log, sizeof log);
+            fail_msg("no row for the clock of %u; log: %s", port, log);
+        }
+        frontend_get(frontend, "/metrics", page, sizeof page);
+        row = strstr(page, series);
+        harness_sleep_ms(10);
+    }
+    double drift_s = strtod(row + strlen(series), NULL);
+    assert_true(drift_s > -0.1 && drift_s < 0.1);
+}
+
+static void test_clock_of_each_master_is_shown(void **state) {
+    const struct world *world = *state;
+    size_t n_masters = 0;
+    for (size_t i = 0; i < CLUSTER_NODES; i++) {
+        if (cluster_is_master(&world->cluster, world->cluster.ports[i])) {
+            expect_no_drift(&world->frontends[1], world->cluster.ports[i]);
+            n_masters++;
+        }
+    }
+    assert_int_equal(n_masters, CLUSTER_MASTERS);
+}
+
 static void test_keys_are_spread_over_all_masters(void **state) {
     struct world *world = *state;
     assert_int_equal(raw_pipeline(world->raw[0], "t", "five", 10000, 1000), 1000 * 5);
@@ -107,11 +140,35 @@ static void test_keys_are_spread_over_all_masters(void **state) {
     }
 }
 
+/* Known by name, and by one of its nodes alone. */
+static void test_one_worker_reads_the_slot_map_for_all(void **state) {
+    struct world *world = *state;
+    struct frontend frontend;
+    char path[HARNESS_PATH_BYTES], node[32];
+    snprintf(node, sizeof node, "localhost:%u", (unsigned)world->cluster.ports[0]);
+    FRONTEND_START(world->harness, &frontend, "--quotas", harness_path(world->harness, "quotas.yaml", path),
+                   "--redis-nodes", node, "--workers", "4");
+    frontend_await_status(&frontend, "/readyz", 200);
+    assert_int_equal(frontend_metric(&frontend, "sluice_redis_slots_covered"), 4 * 16384);
+    uint64_t n_read = frontend_metric(&frontend, "sluice_redis_slotmap_refreshes_total{result=\"ok\"}");
+    uint64_t n_adopted = frontend_metric(&frontend, "sluice_redis_slotmap_refreshes_total{result=\"adopted\"}");
+    assert_int_equal(n_read, 1);
+    assert_int_equal(n_adopted, 3);
+    frontend_stop(&frontend);
+}
+
 static void test_denial_writes_nothing(void **state) {
     struct world *world = *state;
     const struct cluster *cluster = &world->cluster;
-    uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/five/denied"));
-    struct wire_check check = raw_check_of("t", "five", "denied");
+    uint16_t of_heartbeats = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "{sluice}"));
+    uint16_t port = of_heartbeats;
+    char key[16] = "", redis_key[32];
+    for (int i = 0; port == of_heartbeats; i++) {
+        snprintf(key, sizeof key, "denied-%d", i);
+        snprintf(redis_key, sizeof redis_key, "s:t/five/%s", key);
+        port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, redis_key));
+    }
+    struct wire_check check = raw_check_of("t", "five", key);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(raw_decide(world->raw[0], check)->verdict, WIRE_ALLOW);
     }
@@ -325,11 +382,21 @@ static void test_checks_go_on_after_a_failover(void **state) {
                     1000000 - N_BEFORE - n_by_store - N_AFTER);
 }
 
+/* A frontend of another test may still be counted, for ten seconds. */
+static void await_fleet_of_two(const struct world *world) {
+    int64_t deadline_us = harness_now_us() + 20000000;
+    while (frontend_metric(&world->frontends[0], "sluice_fleet_size") != N_FRONTENDS) {
+        assert_true(harness_now_us() < deadline_us);
+        harness_sleep_ms(20);
+    }
+}
+
 /* The last test: it loses all buckets. Each of the two frontends has half a bucket of five meanwhile. */
 static void test_without_redis_checks_are_decided_and_charged_afterwards(void **state) {
     struct world *world = *state;
     const struct frontend *frontend = &world->frontends[0];
     struct wire_check check = raw_check_of("t", "five", "gone");
+    await_fleet_of_two(world);
     cluster_signal_all(&world->cluster, SIGKILL);
     uint64_t n_local = local_decisions(frontend);
     for (uint64_t i = 0; i < 20; i++) {
@@ -364,7 +431,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
         CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
+        CLUSTER_TEST(test_clock_of_each_master_is_shown),
         CLUSTER_TEST(test_keys_are_spread_over_all_masters),
+        CLUSTER_TEST(test_one_worker_reads_the_slot_map_for_all),
         CLUSTER_TEST(test_denial_writes_nothing),
         CLUSTER_TEST(test_flushed_scripts_are_sent_again),
         CLUSTER_TEST(test_moving_slot_keeps_its_counts),

@@ -19,9 +19,10 @@ static void set_user(struct world *world, const char *rule) {
 }
 
 static int open_world(void **state) {
-    static const char *const rules[] = {"on",       ">hunter2", "~s:*",    "+script|load",
-                                        "+evalsha", "+eval",    "+asking", "+cluster|slots",
-                                        "+get",     "+set",     "+time"};
+    static const char *const rules[] = {
+        "on",    ">hunter2", "~s:*",           "~{sluice}:*",    "+script|load", "+evalsha",
+        "+eval", "+asking",  "+cluster|slots", "+get",           "+set",         "+time",
+        "+zadd", "+zrem",    "+zcard",         "+zrangebyscore", "+hset",        "+hdel"};
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
     *state = world;
@@ -72,6 +73,7 @@ static void test_a_user_with_few_rights_is_enough(void **state) {
     expect_decision(&frontend, "a");
     assert_true(redis_link_call(&world->link, &answer, "SCRIPT", "FLUSH", (char *)NULL));
     expect_decision(&frontend, "b");
+    frontend_await_metric(&frontend, "sluice_heartbeats_total{result=\"ok\"}", 1);
     frontend_stop(&frontend);
 }
 

@@ -327,7 +327,7 @@ static void test_requests_are_answered_or_their_connection_closed(void **state) 
 static bool make_server(void *arg) {
     struct status status = {""};
     failing_malloc_begin();
-    struct server *server = server_create(arg, "1.2.3", &status);
+    struct server *server = server_create(ev_default_loop(EVFLAG_AUTO), arg, "1.2.3", &status);
     failing_malloc_end();
     if (server == NULL) {
         assert_out_of_memory(&status);

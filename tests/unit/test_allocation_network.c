@@ -60,7 +60,12 @@ static void stop_nodes(struct world *world) {
 enum { MEMORY_IS_SHORT_US = 20000, PATIENCE_US = 2000000 };
 
 static const struct script script = {
-    .name = "ten", .body = "return 10\n", .body_bytes = 10, .sha1 = "0123456789012345678901234567890123456789"};
+    .name = "ten",
+    .body = "return 10\n",
+    .body_bytes = 10,
+    .n_keys = 1,
+    .sha1 = "0123456789012345678901234567890123456789",
+};
 static const struct script *const scripts[] = {&script};
 
 struct cluster_note {
@@ -283,12 +288,13 @@ static bool ask_attached(const struct world *world, struct sluice_client *client
     return is_good;
 }
 
-static bool attach_and_ask(void *arg) {
-    struct world *world = arg;
+static bool attach_and_ask(struct world *world, struct sluice_options options) {
     char message[SLUICE_MESSAGE_BYTES] = "";
     world->frontend = fake_frontend_start(world->peer_loop, 0, allow, NULL);
     const char *server = fake_frontend_address(world->frontend);
-    struct sluice_options options = {.servers = &server, .n_servers = 1, .timeout_ms = 2000};
+    options.servers = &server;
+    options.n_servers = 1;
+    options.timeout_ms = 2000;
     failing_malloc_begin();
     struct sluice_client *client = sluice_attach(world->loop, &options, message, sizeof message);
     failing_malloc_end();
@@ -307,8 +313,97 @@ static bool attach_and_ask(void *arg) {
     return is_good;
 }
 
+static bool ask_and_report(void *arg) {
+    return attach_and_ask(arg, (struct sluice_options){.on_failure = SLUICE_ON_FAILURE_REPORT});
+}
+
+static bool ask_and_decide(void *arg) {
+    return attach_and_ask(
+        arg, (struct sluice_options){.on_failure = SLUICE_ON_FAILURE_LOCAL, .local_rate_tokens = 10});
+}
+
 static void test_an_attached_client_answers_every_call_it_accepts(void **state) {
-    failing_malloc_sweep(attach_and_ask, *state, 8);
+    failing_malloc_sweep(ask_and_report, *state, 8);
+    failing_malloc_sweep(ask_and_decide, *state, 11); /* the buckets, and what a batch would ask of them */
+}
+
+/* ---- hedging: two frontends that answer at once, or keep what they are asked ---- */
+
+struct keeper {
+    bool keeps;
+    unsigned n_kept;
+    struct fake_peer *peer; /* who kept first */
+    struct wire_request kept;
+};
+
+static void keep(void *arg, struct fake_peer *peer, const struct wire_request *request) {
+    struct keeper *keeper = arg;
+    if (!keeper->keeps) {
+        fake_peer_allow(peer, request, 7);
+    } else if (keeper->n_kept++ == 0) {
+        keeper->peer = peer;
+        memcpy(&keeper->kept, request, sizeof *request);
+    }
+}
+
+/* A batch that needs new memory on its way to either. True when it was hedged; if not, the first attempt, where
+ * there was one, is still answered. */
+static bool ask_late(const struct world *world, struct sluice_client *client, struct keeper *keeper) {
+    enum { N_CHECKS = 10, KEY_BYTES = 256 };
+    struct answer answer = {0};
+    struct sluice_check checks[N_CHECKS];
+    char key[KEY_BYTES + 1] = "";
+    memset(key, 'k', KEY_BYTES);
+    for (size_t i = 0; i < N_CHECKS; i++) {
+        checks[i] = sluice_check_of("demo", "hello", key);
+    }
+    keeper->keeps = true;
+    failing_malloc_begin();
+    bool is_accepted = sluice_check_batch_async(client, checks, N_CHECKS, on_answer, &answer);
+    failing_malloc_end();
+    turn_while(world, is_accepted && !failing_malloc_has_failed() && keeper->n_kept < 2, PATIENCE_US);
+    turn_while(world, is_accepted && answer.n_done == 0 && keeper->n_kept < 2, MEMORY_IS_SHORT_US);
+    failing_malloc_relieve();
+    if (keeper->n_kept > 0) {
+        assert_int_equal(answer.n_done, 0);
+        fake_peer_allow(keeper->peer, &keeper->kept, 7);
+    }
+    turn_while(world, is_accepted && answer.n_done == 0, PATIENCE_US);
+    assert_int_equal(answer.n_done, is_accepted);
+    assert_int_equal(is_accepted && answer.status == SLUICE_OK, keeper->n_kept > 0);
+    return keeper->n_kept == 2;
+}
+
+static bool hedge(void *arg) {
+    struct world *world = arg;
+    struct keeper keeper = {.keeps = false};
+    char message[SLUICE_MESSAGE_BYTES] = "";
+    struct fake_frontend *a = fake_frontend_start(world->peer_loop, 0, keep, &keeper);
+    struct fake_frontend *b = fake_frontend_start(world->peer_loop, 0, keep, &keeper);
+    const char *servers[2] = {fake_frontend_address(a), fake_frontend_address(b)};
+    struct sluice_options options = {
+        .servers = servers, .n_servers = 2, .timeout_ms = 2000, .hedge = SLUICE_HEDGE_CHECKS};
+    struct sluice_client *client = sluice_attach(world->loop, &options, message, sizeof message);
+    assert_non_null(client);
+    struct sluice_check check = sluice_check_of("demo", "hello", "a");
+    for (int i = 0; i < 100 || fake_frontend_accepted(a) + fake_frontend_accepted(b) < 2; i++) {
+        struct answer answer = {0};
+        assert_true(sluice_peek_async(client, &check, on_answer, &answer));
+        for (int64_t until_us = clock_mono_us() + PATIENCE_US; answer.n_done == 0;) {
+            assert_true(clock_mono_us() < until_us);
+            ev_run(world->loop, EVRUN_NOWAIT);
+            ev_run(world->peer_loop, EVRUN_NOWAIT);
+        }
+    }
+    bool is_good = ask_late(world, client, &keeper);
+    sluice_close(&client);
+    fake_frontend_stop(&a);
+    fake_frontend_stop(&b);
+    return is_good;
+}
+
+static void test_a_hedge_that_fails_for_want_of_memory_leaves_the_first_attempt_alone(void **state) {
+    failing_malloc_sweep(hedge, *state, 3);
 }
 
 static void on_stop(struct ev_loop *loop, ev_async *watcher, int events) {
@@ -395,6 +490,7 @@ int main(void) {
         TEST(test_the_cluster_recovers_from_every_want_of_memory),
         TEST(test_a_check_is_decided_or_says_why_not),
         TEST(test_an_attached_client_answers_every_call_it_accepts),
+        TEST(test_a_hedge_that_fails_for_want_of_memory_leaves_the_first_attempt_alone),
         TEST(test_a_blocking_client_comes_back_with_a_reason),
     };
     log_configure(LOG_ERROR, false);

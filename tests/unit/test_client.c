@@ -1,8 +1,6 @@
 /* test_client.c — calls are answered, refused or cancelled exactly once, by the loop. */
 #include "tests/support/test_prelude.h"
 
-#include <unistd.h>
-
 #include "server/base/clock.h"
 #include "tests/support/client_fixture.h"
 
@@ -45,21 +43,6 @@ static void test_request_is_sent_before_the_loop_sleeps(void **state) {
     }
     assert_int_equal(fixture->n_requests, 3);
     assert_int_equal(fake_frontend_accepted(fixture->fake), 1);
-}
-
-static void test_peek_and_ping_go_as_themselves(void **state) {
-    struct client_fixture *fixture = *state;
-    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
-    struct ask peek = {.fixture = fixture}, ping = {.fixture = fixture, .n_decisions = 9};
-    client_fixture_attach(fixture, LONG_MS);
-    assert_true(sluice_peek_async(fixture->client, &check, ask_on_done, &peek));
-    assert_true(sluice_ping_async(fixture->client, ask_on_done, &ping));
-    turn_until(fixture->loop, peek.n_done > 0 && ping.n_done > 0);
-    ask_assert_done(&peek, SLUICE_OK, "");
-    ask_assert_done(&ping, SLUICE_OK, "");
-    assert_int_equal(ping.n_decisions, 0);
-    assert_int_equal(fixture->requests[0].call, WIRE_CALL_PEEK);
-    assert_int_equal(fixture->requests[1].call, WIRE_CALL_PING);
 }
 
 static void test_answers_in_reverse_order_find_their_calls(void **state) {
@@ -138,174 +121,7 @@ static void test_batch_items_keep_their_own_status(void **state) {
     assert_int_equal(batch.decisions[2].retry_after_us, 77);
 }
 
-static void test_key_with_nul_travels_whole(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask one = {.fixture = fixture};
-    struct sluice_check check = sluice_check_of("demo", "hello", "");
-    check.key = "a\0x";
-    check.key_len = 3;
-    client_fixture_attach(fixture, LONG_MS);
-    assert_true(sluice_check_async(fixture->client, &check, ask_on_done, &one));
-    turn_until(fixture->loop, one.n_done > 0);
-    ask_assert_done(&one, SLUICE_OK, "");
-    assert_int_equal(fixture->key_len, 3);
-    assert_memory_equal(fixture->key, "a\0x", 3);
-}
-
-static void test_callback_may_ask_again(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask third = {.fixture = fixture}, second = {.fixture = fixture, .then = &third},
-               first = {.fixture = fixture, .then = &second};
-    client_fixture_attach(fixture, LONG_MS);
-    ask_about(&first, "alice");
-    turn_until(fixture->loop, third.n_done > 0);
-    ask_assert_done(&first, SLUICE_OK, "");
-    ask_assert_done(&second, SLUICE_OK, "");
-    ask_assert_done(&third, SLUICE_OK, "");
-}
-
-/* ---- refusals ---- */
-
-static void test_invalid_check_is_refused_without_being_sent(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask again = {.fixture = fixture}, one = {.fixture = fixture, .then = &again};
-    struct sluice_check check = sluice_check_of("", "hello", "alice");
-    client_fixture_attach(fixture, LONG_MS);
-    one.is_accepting = true;
-    assert_true(sluice_check_async(fixture->client, &check, ask_on_done, &one));
-    one.is_accepting = false;
-    assert_int_equal(one.n_done, 0);
-    turn_until(fixture->loop, one.n_done > 0);
-    assert_int_equal(one.status, SLUICE_INVALID_ARGUMENT);
-    assert_non_null(strstr(one.message, "tenant"));
-    ask_assert_done(&one, SLUICE_INVALID_ARGUMENT, one.decisions[0].message);
-    turn_until(fixture->loop, again.n_done > 0);
-    assert_int_equal(fixture->n_requests, 1);
-}
-
-static void test_batch_size_is_limited(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask one = {.fixture = fixture};
-    struct sluice_check checks[SLUICE_BATCH_MAX + 1];
-    char key[257];
-    memset(key, 'k', 256);
-    key[256] = '\0';
-    for (size_t i = 0; i <= SLUICE_BATCH_MAX; i++) {
-        checks[i] = sluice_check_of("demo", "hello", key);
-    }
-    client_fixture_attach(fixture, LONG_MS);
-    assert_false(sluice_check_batch_async(fixture->client, checks, 0, ask_on_done, &one));
-    assert_false(sluice_check_batch_async(fixture->client, checks, SLUICE_BATCH_MAX + 1, ask_on_done, &one));
-    assert_true(sluice_check_batch_async(fixture->client, checks, SLUICE_BATCH_MAX, ask_on_done, &one));
-    turn_until(fixture->loop, one.n_done > 0);
-    ask_assert_done(&one, SLUICE_INVALID_ARGUMENT, "checks: together more than 65536 bytes");
-    assert_int_equal(one.n_decisions, SLUICE_BATCH_MAX);
-}
-
-static void test_unreachable_frontend_is_reported_at_once(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask first = {.fixture = fixture}, second = {.fixture = fixture};
-    char address[32], message[128];
-    const char *server = address;
-    int fd;
-    snprintf(address, sizeof address, "127.0.0.1:%u", fake_refusing_port(&fd));
-    snprintf(message, sizeof message, "cannot connect to %s: Connection refused", address);
-    client_fixture_attach_to(fixture, &server, 1, LONG_MS);
-    ask_about(&first, "alice");
-    turn_until(fixture->loop, first.n_done > 0);
-    ask_assert_done(&first, SLUICE_UNAVAILABLE, message);
-    ask_about(&second, "alice"); /* in the pause before the next attempt, or during it */
-    turn_until(fixture->loop, second.n_done > 0);
-    ask_assert_done(&second, SLUICE_UNAVAILABLE, message);
-    close(fd);
-}
-
-static void test_too_many_calls_are_refused(void **state) {
-    struct client_fixture *fixture = *state;
-    enum { MAX_CALLS = 65536 };
-    struct ask many = {.fixture = fixture}, refused = {.fixture = fixture};
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, LONG_MS);
-    for (size_t i = 0; i < MAX_CALLS; i++) {
-        assert_true(sluice_ping_async(fixture->client, ask_on_done, &many));
-    }
-    ask_about(&refused, "alice");
-    turn_until(fixture->loop, refused.n_done > 0);
-    ask_assert_done(&refused, SLUICE_RESOURCE_EXHAUSTED, "more than 65536 calls are in flight");
-    assert_int_equal(many.n_done, 0);
-    sluice_close(&fixture->client);
-    assert_int_equal(many.n_done, MAX_CALLS);
-    assert_int_equal(many.status, SLUICE_CANCELLED);
-}
-
-static void test_too_many_unsent_bytes_are_refused(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask many = {.fixture = fixture}, rest = {.fixture = fixture}, refused = {.fixture = fixture};
-    struct sluice_check checks[100];
-    char key[257];
-    memset(key, 'k', 256);
-    key[256] = '\0';
-    for (size_t i = 0; i < 100; i++) {
-        checks[i] = sluice_check_of("demo", "hello", key);
-    }
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, LONG_MS);
-    /* A batch is between 27 kB and 28 kB: 140 are below 4 MiB, 160 are above. */
-    for (int i = 0; i < 160; i++) {
-        assert_true(
-            sluice_check_batch_async(fixture->client, checks, 100, ask_on_done, i < 140 ? &many : &rest));
-    }
-    ask_about(&refused, "alice");
-    turn_until(fixture->loop, refused.n_done > 0);
-    ask_assert_done(&refused, SLUICE_RESOURCE_EXHAUSTED, "more than 4194304 bytes are waiting to be sent");
-    assert_int_equal(rest.status, SLUICE_RESOURCE_EXHAUSTED);
-    assert_int_equal(many.n_done, 0);
-    sluice_close(&fixture->client);
-    assert_int_equal(many.n_done, 140);
-    assert_int_equal(rest.n_done, 20);
-}
-
 /* ---- opening and closing ---- */
-
-static void test_close_cancels_every_call_once(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask sent = {.fixture = fixture}, waiting = {.fixture = fixture}, refused = {.fixture = fixture};
-    struct sluice_check bad = sluice_check_of("demo", "", "alice");
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, LONG_MS);
-    ask_about(&sent, "alice");
-    turn_until(fixture->loop, fixture->n_requests == 1);
-    assert_true(sluice_check_async(fixture->client, &bad, ask_on_done, &refused));
-    sluice_close(&fixture->client);
-    ask_assert_done(&sent, SLUICE_CANCELLED, "the client was closed; the check may have been counted");
-    ask_assert_done(&refused, SLUICE_CANCELLED, "the client was closed; nothing was sent");
-    client_fixture_attach(fixture, LONG_MS);
-    ask_about(&waiting, "alice");
-    sluice_close(&fixture->client);
-    ask_assert_done(&waiting, SLUICE_CANCELLED, "the client was closed; nothing was sent");
-}
-
-static void ask_in_vain(void *arg, enum sluice_status status, const char *message,
-                        const struct sluice_decision *decisions, size_t n_decisions) {
-    struct ask *asked = arg;
-    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
-    asked->n_done++;
-    asked->status = status;
-    (void)message;
-    (void)decisions;
-    (void)n_decisions;
-    assert_false(sluice_check_async(asked->fixture->client, &check, ask_on_done, asked));
-}
-
-static void test_no_call_is_accepted_while_closing(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask one = {.fixture = fixture};
-    client_fixture_attach(fixture, LONG_MS);
-    assert_true(sluice_ping_async(fixture->client, ask_in_vain, &one));
-    sluice_close(&fixture->client);
-    assert_int_equal(one.n_done, 1);
-    assert_int_equal(one.status, SLUICE_CANCELLED);
-}
 
 static void assert_not_attached(struct client_fixture *fixture, const struct sluice_options *options,
                                 const char *why) {
@@ -356,20 +172,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         test(test_check_is_answered),
         test(test_request_is_sent_before_the_loop_sleeps),
-        test(test_peek_and_ping_go_as_themselves),
         test(test_answers_in_reverse_order_find_their_calls),
         test(test_answers_may_come_byte_by_byte),
         test(test_error_of_the_frontend_reaches_the_caller),
         test(test_batch_items_keep_their_own_status),
-        test(test_key_with_nul_travels_whole),
-        test(test_callback_may_ask_again),
-        test(test_invalid_check_is_refused_without_being_sent),
-        test(test_batch_size_is_limited),
-        test(test_unreachable_frontend_is_reported_at_once),
-        test(test_too_many_calls_are_refused),
-        test(test_too_many_unsent_bytes_are_refused),
-        test(test_close_cancels_every_call_once),
-        test(test_no_call_is_accepted_while_closing),
         test(test_bad_options_are_refused_with_a_reason),
         test(test_blocking_call_on_an_attached_client_is_refused),
         test(test_words_are_never_null),

@@ -3,58 +3,9 @@
 
 #include <unistd.h>
 
-#include "server/base/clock.h"
 #include "tests/support/client_fixture.h"
 
 /* ---- what goes wrong on the way ---- */
-
-static void test_silence_ends_with_the_timeout(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask late = {.fixture = fixture};
-    char message[128];
-    snprintf(message, sizeof message, "no answer from %s within 50 ms; the check may have been counted",
-             fake_frontend_address(fixture->fake));
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, SHORT_MS);
-    int64_t start_us = clock_mono_us();
-    ask_about(&late, "alice");
-    turn_until(fixture->loop, late.n_done > 0);
-    ask_assert_done(&late, SLUICE_DEADLINE_EXCEEDED, message);
-    assert_true(late.done_at_us - start_us >= SHORT_MS * 1000 - 1);
-}
-
-static void test_late_answer_does_not_end_a_later_call(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask late = {.fixture = fixture}, next = {.fixture = fixture};
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, SHORT_MS);
-    ask_about(&late, "alice");
-    turn_until(fixture->loop, late.n_done > 0);
-    ask_about(&next, "bob"); /* takes the same place in the table */
-    turn_until(fixture->loop, fixture->n_requests == 2);
-    fake_peer_allow(fixture->peer, &fixture->requests[0], 1);
-    turn_until(fixture->loop, next.n_done > 0);
-    assert_int_equal(next.status, SLUICE_DEADLINE_EXCEEDED);
-    assert_int_equal(late.n_done, 1);
-    assert_int_equal(next.n_done, 1);
-}
-
-static void test_answer_that_has_arrived_wins_over_the_timeout(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask one = {.fixture = fixture};
-    fixture->is_silent = true;
-    client_fixture_attach(fixture, SHORT_MS);
-    ask_about(&one, "alice");
-    turn_until(fixture->loop, fixture->n_requests == 1);
-    fake_peer_allow(fixture->peer, &fixture->requests[0], 1);
-    ev_run(fixture->loop, EVRUN_NOWAIT); /* the answer is on its way */
-    int64_t start_us = clock_mono_us();
-    while (clock_mono_us() - start_us < (SHORT_MS + 10) * 1000) {
-        /* the program is busy with something else */
-    }
-    turn_until(fixture->loop, one.n_done > 0);
-    ask_assert_done(&one, SLUICE_OK, "");
-}
 
 static void test_lost_connection_ends_its_calls(void **state) {
     struct client_fixture *fixture = *state;
@@ -155,54 +106,6 @@ static void test_answer_without_verdict_fails_its_call_only(void **state) {
 
 /* ---- several frontends ---- */
 
-static unsigned n_done_in(const struct ask *asks, size_t n) {
-    unsigned n_done = 0;
-    for (size_t i = 0; i < n; i++) {
-        n_done += asks[i].n_done;
-    }
-    return n_done;
-}
-
-static void count_request(void *arg, struct fake_peer *peer, const struct wire_request *request) {
-    unsigned *n_requests = arg;
-    ++*n_requests;
-    fake_peer_allow(peer, request, 1);
-}
-
-static void test_calls_go_round_robin_and_a_second_frontend_takes_over(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask warm_up = {.fixture = fixture}, asks[10], rest[3];
-    unsigned n_other = 0;
-    struct fake_frontend *other = fake_frontend_start(fixture->loop, 0, count_request, &n_other);
-    const char *servers[2] = {fake_frontend_address(fixture->fake), fake_frontend_address(other)};
-    client_fixture_attach_to(fixture, servers, 2, LONG_MS);
-    ask_about(&warm_up, "alice");
-    turn_until(fixture->loop, warm_up.n_done > 0 && fake_frontend_accepted(fixture->fake) == 1 &&
-                                  fake_frontend_accepted(other) == 1);
-    ev_run(fixture->loop, EVRUN_NOWAIT);
-    fixture->n_requests = n_other = 0;
-    for (size_t i = 0; i < 10; i++) {
-        asks[i] = (struct ask){.fixture = fixture};
-        ask_about(&asks[i], "alice");
-    }
-    turn_until(fixture->loop, n_done_in(asks, 10) == 10);
-    assert_int_equal(fixture->n_requests, 5);
-    assert_int_equal(n_other, 5);
-
-    fake_frontend_stop(&fixture->fake);
-    ev_run(fixture->loop, EVRUN_NOWAIT);
-    for (size_t i = 0; i < 3; i++) {
-        rest[i] = (struct ask){.fixture = fixture};
-        ask_about(&rest[i], "alice");
-    }
-    turn_until(fixture->loop, n_done_in(rest, 3) == 3);
-    for (size_t i = 0; i < 3; i++) {
-        ask_assert_done(&rest[i], SLUICE_OK, "");
-    }
-    assert_int_equal(n_other, 8);
-    fake_frontend_stop(&other);
-}
-
 /* Answers what it is asked, and what it was not: one call of somebody else. */
 struct meddler {
     struct client_fixture *fixture;
@@ -249,31 +152,10 @@ static void test_only_the_frontend_that_was_asked_may_answer(void **state) {
     fake_frontend_stop(&other);
 }
 
-static void test_no_frontend_of_several_names_the_first(void **state) {
-    struct client_fixture *fixture = *state;
-    struct ask one = {.fixture = fixture};
-    char first[32], second[32], message[160];
-    const char *servers[2] = {first, second};
-    int fds[2];
-    snprintf(first, sizeof first, "127.0.0.1:%u", fake_refusing_port(&fds[0]));
-    snprintf(second, sizeof second, "127.0.0.1:%u", fake_refusing_port(&fds[1]));
-    snprintf(message, sizeof message,
-             "none of 2 frontends can be reached; cannot connect to %s: Connection refused", first);
-    client_fixture_attach_to(fixture, servers, 2, LONG_MS);
-    ask_about(&one, "alice");
-    turn_until(fixture->loop, one.n_done > 0);
-    ask_assert_done(&one, SLUICE_UNAVAILABLE, message);
-    close(fds[0]);
-    close(fds[1]);
-}
-
 #define test(name) cmocka_unit_test_setup_teardown(name, client_fixture_set_up, client_fixture_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        test(test_silence_ends_with_the_timeout),
-        test(test_late_answer_does_not_end_a_later_call),
-        test(test_answer_that_has_arrived_wins_over_the_timeout),
         test(test_lost_connection_ends_its_calls),
         test(test_answers_before_the_end_still_count),
         test(test_garbage_ends_the_connection),
@@ -281,9 +163,7 @@ int main(void) {
         test(test_undecodable_answer_ends_the_connection),
         test(test_answer_of_another_kind_ends_the_connection),
         test(test_answer_without_verdict_fails_its_call_only),
-        test(test_calls_go_round_robin_and_a_second_frontend_takes_over),
         test(test_only_the_frontend_that_was_asked_may_answer),
-        test(test_no_frontend_of_several_names_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,12 @@ enum { MAX_CALLS = 8, SLOT_OF_A = 5, SLOT_OF_B = 9000, SPLIT = 8192 };
 #define REFRESH_EVERY_US INT64_C(50000)
 
 static const struct script script = {
-    .name = "ten", .body = "return 10\n", .body_bytes = 10, .sha1 = "0123456789012345678901234567890123456789"};
+    .name = "ten",
+    .body = "return 10\n",
+    .body_bytes = 10,
+    .n_keys = 1,
+    .sha1 = "0123456789012345678901234567890123456789",
+};
 static const struct script *const scripts[] = {&script};
 
 struct note {

@@ -14,7 +14,12 @@
 enum { SLOT = 5, SPLIT = 8192, USUAL_TIMEOUT_US = 1000000 };
 
 static const struct script script = {
-    .name = "ten", .body = "return 10\n", .body_bytes = 10, .sha1 = "0123456789012345678901234567890123456789"};
+    .name = "ten",
+    .body = "return 10\n",
+    .body_bytes = 10,
+    .n_keys = 1,
+    .sha1 = "0123456789012345678901234567890123456789",
+};
 static const struct script *const scripts[] = {&script};
 
 struct bench {

@@ -51,9 +51,37 @@ static void test_gauge_split_over_owners_may_pass_below_zero(void **state) {
     buf_deinit(&out);
 }
 
+struct place {
+    char name[16];
+    double warmth, damp;
+};
+
+#define PLACE_ROW(field, kind, family, label, help) {family, label, kind, help, offsetof(struct place, field)},
+static const struct metric_desc place_rows[] = {
+    PLACE_ROW(warmth, METRIC_GAUGE, "warmth_degrees", "place", "How warm it is")
+        PLACE_ROW(damp, METRIC_GAUGE, "damp_ratio", "place", "How damp it is")};
+
+static void test_items_are_told_apart_by_their_names(void **state) {
+    (void)state;
+    const struct place places[] = {{"cellar", 11.5, 0.25}, {"\"a\\\nb\"", -3, 1}};
+    struct buf out = {0};
+    assert_true(metric_render_items(&out, place_rows, 2, places, 2, sizeof places[0]));
+    assert_true(buf_append(&out, "", 1));
+    assert_string_equal((const char *)buf_front(&out), "# HELP warmth_degrees How warm it is\n"
+                                                       "# TYPE warmth_degrees gauge\n"
+                                                       "warmth_degrees{place=\"cellar\"} 11.500000\n"
+                                                       "warmth_degrees{place=\"\\\"a\\\\\\nb\\\"\"} -3.000000\n"
+                                                       "# HELP damp_ratio How damp it is\n"
+                                                       "# TYPE damp_ratio gauge\n"
+                                                       "damp_ratio{place=\"cellar\"} 0.250000\n"
+                                                       "damp_ratio{place=\"\\\"a\\\\\\nb\\\"\"} 1.000000\n");
+    buf_deinit(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_summed_and_families_headed_once),
+        cmocka_unit_test(test_items_are_told_apart_by_their_names),
         cmocka_unit_test(test_gauge_split_over_owners_may_pass_below_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,20 @@ static void test_numbers_resolve_to_themselves(void **state) {
     assert_int_equal(node_addr_socklen(&found[0]), sizeof(struct sockaddr_in6));
 }
 
+static void test_only_numbers_are_converted(void **state) {
+    (void)state;
+    struct node_addr addr;
+    struct sockaddr_storage found;
+    assert_true(node_addr_parse(of("127.0.0.1:7001"), NULL, &addr));
+    assert_true(node_addr_convert(&addr, &found));
+    assert_int_equal(found.ss_family, AF_INET);
+    assert_true(node_addr_parse(of("[::1]:7002"), NULL, &addr));
+    assert_true(node_addr_convert(&addr, &found));
+    assert_int_equal(found.ss_family, AF_INET6);
+    assert_true(node_addr_parse(of("localhost:7001"), NULL, &addr));
+    assert_false(node_addr_convert(&addr, &found));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts_and_ports_are_read),
@@ -112,6 +126,7 @@ int main(void) {
         cmocka_unit_test(test_same_means_same_host_and_port),
         cmocka_unit_test(test_formatted_as_it_is_read),
         cmocka_unit_test(test_numbers_resolve_to_themselves),
+        cmocka_unit_test(test_only_numbers_are_converted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

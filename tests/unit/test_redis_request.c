@@ -4,7 +4,12 @@
 #include "server/store/redis_request.h"
 
 static const struct script script = {
-    .name = "ten", .body = "return 10\n", .body_bytes = 10, .sha1 = "0123456789012345678901234567890123456789"};
+    .name = "ten",
+    .body = "return 10\n",
+    .body_bytes = 10,
+    .n_keys = 1,
+    .sha1 = "0123456789012345678901234567890123456789",
+};
 
 static void assert_holds(const struct buf *buf, const char *expected) {
     assert_int_equal(buf_len(buf), strlen(expected));
@@ -30,6 +35,23 @@ static void test_tail_may_hold_any_byte(void **state) {
     assert_memory_equal(tail, expected, n);
 }
 
+static void test_script_of_several_keys(void **state) {
+    (void)state;
+    const struct bytes keys[] = {{(const uint8_t *)"{a}b", 4}, {(const uint8_t *)"{a}c", 4}};
+    struct bytes argument = {(const uint8_t *)"x", 1};
+    uint8_t tail[9 + REDIS_TAIL_EXTRA_BYTES + REDIS_WORD_EXTRA_BYTES];
+    size_t n = redis_put_tail_of_keys(keys, 2, argument, tail);
+    static const char expected[] = "$1\r\n2\r\n$4\r\n{a}b\r\n$4\r\n{a}c\r\n$1\r\nx\r\n";
+    assert_int_equal(n, sizeof expected - 1);
+    assert_memory_equal(tail, expected, n);
+    struct script of_two = script;
+    of_two.n_keys = 2;
+    struct redis_heads heads;
+    assert_true(redis_heads_init(&heads, &of_two));
+    assert_holds(&heads.by_body, "*6\r\n$4\r\nEVAL\r\n$10\r\nreturn 10\n\r\n");
+    redis_heads_deinit(&heads);
+}
+
 static void test_heads_name_the_script_and_leave_room_for_the_tail(void **state) {
     (void)state;
     struct redis_heads heads;
@@ -44,6 +66,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_of_words),
         cmocka_unit_test(test_tail_may_hold_any_byte),
+        cmocka_unit_test(test_script_of_several_keys),
         cmocka_unit_test(test_heads_name_the_script_and_leave_room_for_the_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

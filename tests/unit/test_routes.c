@@ -20,7 +20,7 @@ static int setup(void **state) {
     if (!is_loaded) {
         return -1;
     }
-    *state = server_create(&config, "1.2.3", &status);
+    *state = server_create(ev_default_loop(EVFLAG_AUTO), &config, "1.2.3", &status);
     return *state != NULL ? 0 : -1;
 }
 

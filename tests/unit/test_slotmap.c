@@ -62,6 +62,25 @@ static void test_setting_slots_keeps_the_counts(void **state) {
     assert_int_equal(map.n_slots_of_node[999], 16384);
 }
 
+static void test_renumbered_it_covers_what_has_a_number(void **state) {
+    (void)state;
+    static struct slotmap from_map;
+    static const uint16_t numbers[] = {7, SLOTMAP_NO_NODE, 0};
+    slotmap_init(&from_map);
+    slotmap_set(&from_map, 1, 0);
+    slotmap_set(&from_map, 2, 1);
+    slotmap_set(&from_map, 3, 2);
+    slotmap_set(&from_map, 16383, 0);
+    slotmap_set_all(&map, 5);
+    slotmap_renumber(&map, &from_map, numbers);
+    assert_int_equal(map.n_covered, 3);
+    assert_int_equal(slotmap_node(&map, 1), 7);
+    assert_int_equal(slotmap_node(&map, 2), SLOTMAP_NO_NODE);
+    assert_int_equal(slotmap_node(&map, 3), 0);
+    assert_int_equal(map.n_slots_of_node[7], 2);
+    assert_int_equal(map.n_slots_of_node[5], 0);
+}
+
 static void test_ranges_with_replicas_are_read(void **state) {
     (void)state;
     struct seen seen = {.max = MAX_SEEN};
@@ -241,6 +260,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_map_covers_nothing),
         cmocka_unit_test(test_setting_slots_keeps_the_counts),
+        cmocka_unit_test(test_renumbered_it_covers_what_has_a_number),
         cmocka_unit_test(test_ranges_with_replicas_are_read),
         cmocka_unit_test(test_a_host_left_out_is_the_one_that_answered),
         cmocka_unit_test(test_ranges_of_a_node_without_a_number_stay_open),

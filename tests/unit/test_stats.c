@@ -5,16 +5,23 @@
 
 static char *rendered(const struct process_metrics *process, const struct worker_metrics *const *workers,
                       size_t n) {
+    static const struct node_metrics node = {.node = "[::1]:6379", .clock_drift_s = -0.25};
     struct buf out = {0};
     struct fallback_metrics fallback = {.fleet_size = 3};
-    assert_true(stats_render(&out, process, &fallback, workers, n));
+    struct stats_sources sources = {.process = process,
+                                    .fallback = &fallback,
+                                    .nodes = &node,
+                                    .n_nodes = 1,
+                                    .workers = workers,
+                                    .n_workers = n};
+    assert_true(stats_render(&out, &sources));
     assert_true(buf_append(&out, "", 1));
     char *text = strdup((const char *)buf_front(&out));
     buf_deinit(&out);
     return text;
 }
 
-static void test_workers_are_summed(void **state) {
+static void test_workers_are_summed_and_nodes_told_apart(void **state) {
     (void)state;
     static struct worker_metrics first, second;
     struct process_metrics process = {0};
@@ -28,6 +35,7 @@ static void test_workers_are_summed(void **state) {
     assert_non_null(strstr(text, "\nsluice_fleet_size 3\n"));
     assert_non_null(strstr(text, "\nsluice_decisions_total{decision=\"allow\",source=\"store\"} 42\n"));
     assert_non_null(strstr(text, "\nsluice_redis_commands_total 3\n"));
+    assert_non_null(strstr(text, "\nsluice_redis_clock_drift_seconds{node=\"[::1]:6379\"} -0.250000\n"));
     free(text);
 }
 
@@ -72,7 +80,7 @@ static void test_description_has_a_line_for_each_family(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_workers_are_summed),
+        cmocka_unit_test(test_workers_are_summed_and_nodes_told_apart),
         cmocka_unit_test(test_each_family_is_announced_once_with_help),
         cmocka_unit_test(test_description_has_a_line_for_each_family),
     };

@@ -4,6 +4,7 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/store/topology.h"
+#include "tests/support/fake_names.h"
 #include "tests/support/fake_redis.h"
 
 #define REFRESH_EVERY_US INT64_C(50000)
@@ -22,6 +23,7 @@ static struct bytes of(const char *text) {
 
 static void setup(struct bench *bench) {
     *bench = (struct bench){.loop = ev_loop_new(EVFLAG_AUTO), .refresh_every_us = REFRESH_EVERY_US};
+    fake_names_reset();
     bench->a = fake_redis_start(bench->loop, 0);
     bench->b = fake_redis_start(bench->loop, 0);
     fake_redis_set_owners(bench->a, "127.0.0.1", bench->a, 100, bench->b, 0);
@@ -36,6 +38,7 @@ static struct topology *create(struct bench *bench, const char *nodes, struct st
         .connect_timeout_us = 500000,
         .refresh_every_us = bench->refresh_every_us,
         .max_inflight_per_node = 100,
+        .resolve = fake_names_resolve,
     };
     return topology_create(bench->loop, &options, &bench->metrics, status);
 }
@@ -107,6 +110,36 @@ static void test_hosts_left_out_are_that_of_the_seed(void **state) {
         assert_int_equal(owner_port(&bench, 100), fake_redis_port(bench.b));
         teardown(&bench);
     }
+}
+
+static void test_a_map_may_name_nodes_by_name(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    fake_names_set("redis.test", "127.0.0.1");
+    fake_redis_set_owners(bench.a, "redis.test", bench.a, 100, bench.b, 0);
+    begin(&bench, false);
+    turn_until(bench.loop, topology_is_ready(bench.topology));
+    assert_int_equal(owner_port(&bench, 100), fake_redis_port(bench.b));
+    assert_int_equal(metric_get(&bench.metrics.nodes_connected), 3); /* the seed, by number, is another */
+    assert_int_equal(fake_names_count("redis.test"), 2);
+    teardown(&bench);
+}
+
+static void test_destroyed_while_a_name_hangs_it_does_not_wait(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    fake_names_hold("redis.test", true);
+    struct status status;
+    bench.topology = create(&bench, "redis.test:6379", &status);
+    assert_non_null(bench.topology);
+    turn_until(bench.loop, fake_names_count_inside() == 1);
+    topology_destroy(&bench.topology);
+    assert_int_equal(fake_names_count_inside(), 1);
+    fake_names_hold("redis.test", false);
+    turn_until(bench.loop, fake_names_count_inside() == 0);
+    teardown(&bench);
 }
 
 static void test_a_server_without_cluster_mode_owns_all(void **state) {
@@ -402,6 +435,8 @@ int main(void) {
         cmocka_unit_test(test_the_rest_is_learnt_from_one_seed),
         cmocka_unit_test(test_a_lost_owner_is_not_ready_and_has_the_map_read_anew),
         cmocka_unit_test(test_hosts_left_out_are_that_of_the_seed),
+        cmocka_unit_test(test_a_map_may_name_nodes_by_name),
+        cmocka_unit_test(test_destroyed_while_a_name_hangs_it_does_not_wait),
         cmocka_unit_test(test_a_server_without_cluster_mode_owns_all),
         cmocka_unit_test(test_one_of_several_without_cluster_mode_owns_nothing),
         cmocka_unit_test(test_a_node_without_cluster_mode_that_a_map_named_gets_nothing),
