@@ -76,6 +76,10 @@ int chaos_tear_down(void **state) {
         CLUSTER_COMMAND(&chaos->cluster, &run, chaos->cluster.ports[i], "config", "set", "maxmemory", "0",
                         "busy-reply-threshold", "5000");
     }
+    for (unsigned shard = 0; shard < LOAD_SHARDS; shard++) {
+        struct run run;
+        CLUSTER_COMMAND(&chaos->cluster, &run, chaos_master_of(chaos, shard), "flushall");
+    }
     return 0;
 }
 

@@ -39,7 +39,7 @@ struct chaos {
 void chaos_open(struct chaos *chaos);
 void chaos_close(struct chaos *chaos);
 
-/* cmocka's, for each scenario. After one the cluster is whole, whatever happened. */
+/* cmocka's, for each scenario. After one the cluster is whole and empty, whatever happened. */
 int chaos_set_up(void **state);
 int chaos_tear_down(void **state);
 

@@ -1,7 +1,7 @@
 /* clock_step.c — the clock of Redis jumps ten seconds ahead, and later twenty back. */
 #include "tests/chaos/scenarios.h"
 
-enum { AFTER_MS = 2000 };
+enum { AFTER_MS = 3000 }; /* more than a heartbeat, which measures the drift */
 
 static void set_clock(const struct chaos *chaos, int64_t offset_s) {
     char path[HARNESS_PATH_BYTES];
@@ -37,15 +37,20 @@ void chaos_clock_step(void **state) {
              harness_program("tests/chaos/shifted_clock.so", library));
     snprintf(file, sizeof file, "SHIFTED_CLOCK=%s", harness_path(chaos->harness, "clock", path));
     const char *const wrapper[] = {"env", preload, file, NULL};
-    chaos_begin_single(chaos, chaos_start_single(chaos, wrapper));
+    char drift[96];
+    uint16_t port = chaos_start_single(chaos, wrapper);
+    snprintf(drift, sizeof drift, "sluice_redis_clock_drift_seconds{node=\"127.0.0.1:%u\"}", port);
+    chaos_begin_single(chaos, port);
 
     chaos_break(chaos);
     double after_ahead = step_to(chaos, 10);
+    uint64_t drift_s = frontend_metric(&chaos->frontends[0], drift);
     double after_back = step_to(chaos, -10);
     chaos_repair(chaos);
 
     chaos_judge(chaos, "clock_step",
                 (struct chaos_allowance){.bursts = 1}); /* ten seconds ahead fill a bucket */
+    assert_in_range(drift_s, 9, 10);                    /* cut to whole seconds */
     assert_true(after_ahead >= 0.95);
     assert_true(after_back >= 0.95);
     chaos_end(chaos);

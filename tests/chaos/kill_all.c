@@ -12,7 +12,12 @@ static double limit_of(const struct load_class *class, int64_t from_us, int64_t 
 
 void chaos_kill_all(void **state) {
     struct chaos *chaos = *state;
+    chaos->flags =
+        (const char *const[]){"--fleet-size", "1", NULL}; /* the heartbeats tell how many there are */
     chaos_begin(chaos, chaos_flood_load);
+    for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
+        frontend_await_metric(&chaos->frontends[i], "sluice_fleet_size", LOAD_FRONTENDS);
+    }
 
     chaos_break(chaos);
     cluster_signal_all(&chaos->cluster, SIGKILL);
@@ -34,6 +39,8 @@ void chaos_kill_all(void **state) {
     assert_true((double)n_meanwhile >= 0.95 * meanwhile);
     assert_true((double)n_meanwhile <= meanwhile + class->burst);
     assert_true((double)n_in_all <= in_all);
+    assert_int_equal(chaos_metric(chaos, "sluice_fleet_size"), LOAD_FRONTENDS * LOAD_FRONTENDS);
+    assert_true(chaos_metric(chaos, "sluice_heartbeats_total{result=\"failed\"}") >= LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_opens_total") > 0);
     assert_true(chaos_metric(chaos, "sluice_decisions_total{decision=\"allow\",source=\"local\"}") >=
                 n_meanwhile);
