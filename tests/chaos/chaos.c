@@ -143,6 +143,7 @@ void chaos_begin_at(struct chaos *chaos, const struct load_class classes[],
     chaos_start_frontends(chaos, classes, nodes);
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         frontend_await_status(&chaos->frontends[i], "/readyz", 200);
+        frontend_await_metric(&chaos->frontends[i], "sluice_fleet_size", LOAD_FRONTENDS);
     }
     chaos_start_load(chaos);
     await_healthy(chaos);

@@ -18,7 +18,7 @@ void chaos_cut_off(void **state) {
     chaos_repair(chaos);
 
     /* It goes on with its third, while the others share the whole. */
-    chaos_judge(chaos, "cut_off", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "cut_off");
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"timeout\"}") > 0);
     assert_true(frontend_metric(&chaos->frontends[0], "sluice_redis_breaker_opens_total") > 0);
     assert_int_equal(frontend_metric(&chaos->frontends[1], "sluice_redis_breaker_opens_total"), 0);

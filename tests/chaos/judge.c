@@ -26,11 +26,13 @@ static struct use use_of(const struct chaos *chaos, uint16_t key, struct chaos_a
     size_t n;
     const struct record *records = load_records(&chaos->load, &n);
     const struct load_key *of = &chaos->load.keys[key];
-    struct pace pace = {.rate_per_s = of->class->rate_per_s, .cut_offs = &chaos->cut_offs[of->shard]};
+    const struct cut_offs *cut_offs = &chaos->cut_offs[of->shard];
+    struct pace pace = {.rate_per_s = of->class->rate_per_s, .cut_offs = cut_offs};
+    bool is_burst_again = allowance.is_burst_again || cut_offs->n_local > 0;
     int64_t end_us = n > 0 ? records[n - 1].sent_at_us : chaos->begun_at_us;
     struct use use = {
         .burst = worst_burst(records, n, key, &pace),
-        .burst_bound = of->class->burst * (1 + allowance.bursts),
+        .burst_bound = of->class->burst * (is_burst_again ? 2 : 1),
         .n_admitted = count_admitted(records, n, key, 0, INT64_MAX),
     };
     use.bound = use.burst_bound + pace_tokens(&pace, chaos->begun_at_us, end_us + CHAOS_DEADLINE_US);
@@ -120,7 +122,11 @@ static void write_records(const struct chaos *chaos, const char *scenario) {
     fclose(file);
 }
 
-void chaos_judge(struct chaos *chaos, const char *scenario, struct chaos_allowance allowance) {
+void chaos_judge(struct chaos *chaos, const char *scenario) {
+    chaos_judge_with(chaos, scenario, (struct chaos_allowance){0});
+}
+
+void chaos_judge_with(struct chaos *chaos, const char *scenario, struct chaos_allowance allowance) {
     load_stop(&chaos->load);
     size_t n;
     const struct record *records = load_records(&chaos->load, &n);

@@ -54,7 +54,7 @@ void chaos_kill_shard(void **state) {
     cluster_restart(&chaos->cluster);
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "kill_shard", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "kill_shard");
     struct seconds before = look_at_others(chaos, chaos->broken_at_us - BEFORE_S * 1000000, BEFORE_S);
     struct seconds during = look_at_others(chaos, chaos->broken_at_us, down_s);
     print_message("the other shards, in a second: before %.0f decided, p99 %.0f us; meanwhile %.0f, %.0f us\n",

@@ -15,7 +15,7 @@ void chaos_loading(void **state) {
     CLUSTER_COMMAND(&chaos->cluster, &run, port, "debug", "reload");
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "loading", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "loading");
     assert_true(chaos->repaired_at_us - chaos->broken_at_us > 1000000);
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"refused\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_error_replies_total{code=\"LOADING\"}") >= LOAD_FRONTENDS);

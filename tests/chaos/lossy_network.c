@@ -15,7 +15,7 @@ void chaos_lossy_network(void **state) {
     atomic_store(&weather->drop_percent, 0);
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "lossy_network", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "lossy_network");
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"down\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_disconnects_total") >= LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_redis_connects_total{result=\"ok\"}") >= 2 * LOAD_FRONTENDS);

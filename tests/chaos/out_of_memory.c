@@ -21,7 +21,7 @@ void chaos_out_of_memory(void **state) {
     set_maxmemory(chaos, "0");
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "out_of_memory", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "out_of_memory");
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"refused\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_error_replies_total{code=\"OOM\"}") >= LOAD_FRONTENDS);
     assert_int_equal(chaos_metric(chaos, "sluice_redis_ambiguous_total"), 0);

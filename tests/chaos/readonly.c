@@ -15,7 +15,7 @@ void chaos_readonly(void **state) {
     CLUSTER_COMMAND(&chaos->cluster, &run, port, "replicaof", "no", "one");
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "readonly", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "readonly");
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"refused\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_error_replies_total{code=\"READONLY\"}") >= LOAD_FRONTENDS);
     assert_int_equal(chaos_metric(chaos, "sluice_redis_ambiguous_total"), 0);

@@ -111,6 +111,7 @@ bool cut_offs_find(const struct record *records, size_t n_records, const bool ke
             continue;
         }
         standings[record->frontend] = record_is_healthy(record) ? STANDING_HEALTHY : STANDING_LOCAL;
+        cut_offs->n_local += !record_is_healthy(record);
         double extra = extra_of(standings, n_frontends);
         if (extra != last.extra) {
             last = (struct cut_off_step){record->sent_at_us, extra, extra_us_at(&last, record->sent_at_us)};

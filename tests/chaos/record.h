@@ -47,6 +47,7 @@ int64_t last_unhealthy_us(const struct record *records, size_t n_records, int64_
 /* When which share of the frontends was cut off from a shard, by the decisions that they took. While M of N
  * decide locally and the others by Redis, the fleet may admit 1 + M/N times the rate; else the rate. */
 struct cut_offs {
+    size_t n_local; /* decisions without Redis */
     size_t n_steps;
     struct cut_off_step {
         int64_t at_us;

@@ -28,7 +28,7 @@ void chaos_script_flush(void **state) {
     }
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "script_flush", (struct chaos_allowance){0});
+    chaos_judge(chaos, "script_flush");
     assert_true(chaos_metric(chaos, "sluice_redis_error_replies_total{code=\"NOSCRIPT\"}") >= LOAD_FRONTENDS);
     assert_int_equal(chaos_metric(chaos, "sluice_redis_breaker_opens_total"), 0);
     for (size_t i = 0; i < CLUSTER_NODES; i++) {

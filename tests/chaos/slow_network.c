@@ -15,7 +15,7 @@ void chaos_slow_network(void **state) {
     atomic_store(&weather->delay_ms, 0);
     chaos_repair(chaos);
 
-    chaos_judge(chaos, "slow_network", (struct chaos_allowance){.bursts = 1});
+    chaos_judge(chaos, "slow_network");
     assert_true(chaos_metric(chaos, "sluice_degraded_total{reason=\"timeout\"}") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_timeouts_total") > 0);
     assert_true(chaos_metric(chaos, "sluice_redis_late_replies_total") > 0);

@@ -106,6 +106,7 @@ static void test_while_some_are_cut_off_their_share_comes_on_top(void **state) {
     struct cut_offs cut_offs;
     assert_true(cut_offs_find(log.records, log.n, keys, 3, &cut_offs));
     struct pace pace = {.rate_per_s = 30, .cut_offs = &cut_offs};
+    assert_int_equal(cut_offs.n_local, 7 + 2 + 2);
     assert_near(pace_tokens(&pace, 0, 3 * SECOND_US), 90);
     assert_near(pace_tokens(&pace, 3 * SECOND_US, 5 * SECOND_US), 2 * (30 + 10));
     assert_near(pace_tokens(&pace, 5 * SECOND_US, 7 * SECOND_US), 2 * 30);
