@@ -111,12 +111,13 @@ static void write_records(const struct chaos *chaos, const char *scenario) {
     if (file == NULL) {
         return;
     }
-    fprintf(file, "sent_us,took_us,resource,key,shard,frontend,status,verdict,source\n");
+    fprintf(file, "sent_us,took_us,excused_us,resource,key,shard,frontend,status,verdict,source\n");
     for (const struct record *record = records; record < records + n; record++) {
         const struct load_key *key = &chaos->load.keys[record->key];
-        fprintf(file, "%lld,%lld,%s,%s,%u,%u,%u,%u,%s\n", (long long)(record->sent_at_us - chaos->begun_at_us),
-                (long long)(record->answered_at_us - record->sent_at_us), key->class->resource, key->name,
-                key->shard, record->frontend, record->status, record->verdict,
+        fprintf(file, "%lld,%lld,%u,%s,%s,%u,%u,%u,%u,%s\n",
+                (long long)(record->sent_at_us - chaos->begun_at_us),
+                (long long)(record->answered_at_us - record->sent_at_us), record->excused_us,
+                key->class->resource, key->name, key->shard, record->frontend, record->status, record->verdict,
                 wire_source_text((enum wire_source)record->source));
     }
     fclose(file);

@@ -71,7 +71,8 @@ static void write_answer(struct sender *sender, struct record *record, int64_t e
     if (excused_us > atomic_load(&sender->shared->most_excused_us)) {
         atomic_store(&sender->shared->most_excused_us, excused_us);
     }
-    __atomic_store_n(&record->answered_at_us, at_us - excused_us, __ATOMIC_RELEASE);
+    record->excused_us = (uint32_t)excused_us;
+    __atomic_store_n(&record->answered_at_us, at_us, __ATOMIC_RELEASE);
 }
 
 static struct record *new_record(struct sender *sender, size_t key, unsigned frontend) {

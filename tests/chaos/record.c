@@ -57,7 +57,7 @@ bool tally_part(const struct record *records, size_t n_records, struct part part
             tally->n_unanswered++;
             continue;
         }
-        latencies_us[n_answered++] = record->answered_at_us - record->sent_at_us;
+        latencies_us[n_answered++] = record->answered_at_us - record->sent_at_us - record->excused_us;
         count_answer(tally, record);
     }
     qsort(latencies_us, n_answered, sizeof *latencies_us, compare_latencies);

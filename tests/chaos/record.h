@@ -12,7 +12,8 @@
 
 struct record {
     int64_t sent_at_us;
-    int64_t answered_at_us; /* what it was late for want of a processor is taken off; 0: not answered */
+    int64_t answered_at_us; /* 0: not answered */
+    uint32_t excused_us;    /* of its latency: what it was late for want of a processor */
     uint16_t key;           /* its number in the load */
     uint8_t frontend;
     uint8_t status, verdict, source; /* as in wire.h */

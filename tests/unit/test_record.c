@@ -126,6 +126,10 @@ static void test_tally_counts_each_kind_of_end(void **state) {
     for (int i = 1; i <= 1000; i++) {
         add(&log, SECOND_US + i, i);
     }
+    for (size_t i = 500; i < 990; i++) {
+        log.records[i].answered_at_us += 100000;
+        log.records[i].excused_us = 100000;
+    }
     log.records[0].verdict = WIRE_DENY;
     log.records[1].status = WIRE_DEADLINE_EXCEEDED;
     log.records[2].source = WIRE_SOURCE_LOCAL;
