@@ -2,6 +2,7 @@
 #include "tests/chaos/chaos.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "server/core/slot.h"
 
@@ -54,6 +55,8 @@ static void end_single(struct chaos *chaos) {
         tcp_proxy_close(&chaos->proxy);
     }
     redis_fixture_stop(&chaos->single);
+    char path[HARNESS_PATH_BYTES];
+    unlink(harness_path(chaos->harness, "dump.rdb", path)); /* the next one begins with nothing */
 }
 
 int chaos_tear_down(void **state) {
