@@ -77,8 +77,9 @@ void chaos_judge(struct chaos *chaos, const char *scenario);
 
 /* The same, with what a scenario may cost beyond that. */
 struct chaos_allowance {
-    bool is_burst_again; /* each limit's burst once more, as is allowed anyway where decisions were local */
-    size_t n_undecided;  /* checks answered with an error */
+    bool is_burst_again;  /* each limit's burst once more, as is allowed anyway where decisions were local */
+    size_t n_undecided;   /* checks answered with an error */
+    bool are_counts_lost; /* with a frontend that was killed */
 };
 void chaos_judge_with(struct chaos *chaos, const char *scenario, struct chaos_allowance allowance);
 

@@ -1,8 +1,6 @@
 /* judge.c — what every scenario must show, as a row of the table and as assertions. */
 #include "tests/chaos/chaos.h"
 
-#include <math.h>
-
 static const char table_head[] =
     "scenario          checks  denied   local undecid  p50 ms  p99 ms p99.9ms  max ms  off ms   "
     "hot admitted/bound    burst/bound  back s";
@@ -141,5 +139,7 @@ void chaos_judge_with(struct chaos *chaos, const char *scenario, struct chaos_al
     assert_in_range(tally.p999_us, 0, CHAOS_DEADLINE_US + CHAOS_SLACK_US);
     assert_in_range(recovery_us(chaos), 0, CHAOS_RECOVERY_LIMIT_US);
     expect_bounds(chaos, allowance);
-    expect_same_story(chaos, &tally);
+    if (!allowance.are_counts_lost) {
+        expect_same_story(chaos, &tally);
+    }
 }

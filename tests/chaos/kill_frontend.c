@@ -29,6 +29,7 @@ void chaos_kill_frontend(void **state) {
     await_checks(victim);
 
     /* What it had read is lost with it: nobody may ask for the same tokens again. */
-    chaos_judge_with(chaos, "kill_frontend", (struct chaos_allowance){.n_undecided = UNDER_WAY});
+    chaos_judge_with(chaos, "kill_frontend",
+                     (struct chaos_allowance){.n_undecided = UNDER_WAY, .are_counts_lost = true});
     chaos_end(chaos);
 }

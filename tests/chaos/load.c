@@ -1,7 +1,6 @@
 /* load.c — a steady load on several frontends; see load.h. The process that sends is load_sender.c. */
 #include "tests/chaos/load.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 
