@@ -17,13 +17,14 @@ struct model_store {
     struct store store;
     struct bucket_record *record; /* shared by all ways */
     bool is_down;
+    enum store_outcome failure; /* when it is down: certainly not charged, or nobody knows (but it was not) */
     struct store_call *pending;
 };
 
 static enum store_progress model_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct model_store *model = (struct model_store *)(void *)store;
     if (model->is_down) {
-        call->outcome = STORE_DOWN;
+        call->outcome = model->failure;
         return STORE_DONE;
     }
     struct trace trace = {.now_us = now_us, .n_limits = 1, .cost_tokens = call->cost_tokens};
@@ -58,12 +59,12 @@ static struct bytes text(const char *string) {
 
 static void fleet_make(struct fleet *fleet, uint32_t n, int64_t rate_per_s, int64_t burst_tokens) {
     struct status status;
-    struct quota quota = {.n_limits = 1};
+    struct quota_rules rules = {.n_limits = 1};
     *fleet = (struct fleet){.n = n, .quotas = quota_set_create()};
-    assert_true(quota_name_limit(&quota, 0, text("one"), &status));
-    assert_true(bucket_set_rate(&quota.limits[0], rate_per_s, 1, &status));
-    quota.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
-    assert_true(quota_set_add(fleet->quotas, text("t"), text("r"), &quota, &status));
+    assert_true(quota_name_limit(&rules, 0, text("one"), &status));
+    assert_true(bucket_set_rate(&rules.limits[0], rate_per_s, 1, &status));
+    rules.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
+    assert_true(quota_set_put(fleet->quotas, text("t"), text("r"), &rules, 0, &status));
     for (uint32_t i = 0; i < n; i++) {
         struct frontend *frontend = &fleet->frontends[i];
         frontend->store = (struct model_store){.store.ops = &model_ops, .record = &fleet->record};
@@ -125,7 +126,10 @@ static void run_begin(struct run *run, uint64_t number) {
     run->burst = 1 + (int64_t)trace_random(&run->random, 300);
     run->mean_steps = 1 + (int64_t)trace_random(&run->random, 1000);
     run->n_admitted = 0;
-    fleet_make(&run->fleet, 1 + (uint32_t)(number % MAX_FRONTENDS), run->rate, run->burst);
+    fleet_make(&run->fleet, 1 + (uint32_t)(number / 2 % MAX_FRONTENDS), run->rate, run->burst);
+    for (uint32_t i = 0; i < run->fleet.n; i++) {
+        run->fleet.frontends[i].store.failure = number % 2 == 0 ? STORE_DOWN : STORE_LOST;
+    }
     run->room = run->burst > run->fleet.n ? run->burst : run->fleet.n;
 }
 
