@@ -143,6 +143,7 @@ static void test_forgotten_bucket_is_full_and_owes_nothing(void **state) {
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 4);
     assert_int_equal(take_all(fallback, 2, &quota, START_US), 0);
+    note(fallback, 2, &quota, 4, START_US);
     assert_true(fallback_take_debt(fallback, hash_of(2), &quota, START_US, &debt));
     fallback_destroy(&fallback);
 }
