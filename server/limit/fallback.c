@@ -298,6 +298,7 @@ void fallback_forget(struct fallback *fallback, struct hash128 hash, int64_t now
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known) {
         set_debt(fallback, slot, 0);
+        *table_mark(slot) = true;
         table_save(stripe->table, slot, hash, &full, now_us);
     }
     pthread_mutex_unlock(&stripe->lock);
