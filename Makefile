@@ -45,7 +45,8 @@ CLIENT_SRC := $(filter-out client/example_%,$(wildcard client/*.c))
 PRODUCT_SRC := $(PROTO_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(CMD_SRC) $(CTL_SRC)
 SCRIPT_SRC := $(wildcard lua/*.lua)
 SUPPORT_SRC := $(filter-out %/main.c,$(wildcard tests/support/*.c)) \
-	$(filter-out tests/property/test_% tests/system/test_%,$(wildcard tests/property/*.c tests/system/*.c))
+	$(filter-out tests/property/test_% tests/system/test_% tests/chaos/test_%, \
+	$(wildcard tests/property/*.c tests/system/*.c tests/chaos/*.c))
 
 object = $(patsubst %.c,$(OUT)/%.o,$(1))
 program = $(patsubst %.c,$(OUT)/%,$(1))
@@ -60,6 +61,7 @@ UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 ALLOCATION_TESTS := $(filter $(OUT)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
+CHAOS_TESTS := $(call program,$(wildcard tests/chaos/test_*.c)) $(OUT)/tests/chaos/shifted_clock.so
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
 FUZZERS := $(call program,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES := $(OUT)/example_sync $(OUT)/example_async
@@ -68,7 +70,8 @@ LIBRARIES := $(OUT)/libsluice.a $(OUT)/libsluice.so
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all run test test-thread tests fuzz fuzzers deps deps-lint bench install lint format check-layers check-docs clean help
+.PHONY: FORCE all run test test-thread tests chaos fuzz fuzzers deps deps-lint bench install lint format check-layers \
+	check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -97,7 +100,11 @@ test-thread: deps ## the tests of threads and sockets under ThreadSanitizer
 	@$(MAKE) --no-print-directory SANITIZER=thread all tests
 	@tests/run_thread.sh $(BUILD) $(BUILD)/thread
 
-tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
+tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(CHAOS_TESTS)
+
+chaos: deps ## break Redis and frontends under load, up to 10 minutes; SCENARIO=kill_shard for one
+	@$(MAKE) --no-print-directory all $(CHAOS_TESTS)
+	@SLUICE_BUILD=$(OUT) $(OUT)/tests/chaos/test_chaos $(SCENARIO)
 
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
@@ -185,9 +192,15 @@ $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 	$(call say,LINK,$@)
 	$(link) $(LIBSLUICE_LIBS)
 
-$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
+$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(filter-out %.so,$(CHAOS_TESTS)) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
+
+# Preloaded into a redis-server, which brings no sanitizer along.
+$(OUT)/tests/chaos/shifted_clock.so: tests/chaos/preload/shifted_clock.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -fPIC $(WARNINGS) -shared $< -o $@
 
 $(FUZZERS): %: %.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)

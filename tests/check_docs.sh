@@ -90,9 +90,19 @@ check_commands() {
     bad=1
 }
 
+# The options of `sluice bench`: those of its help are those of the first cells of the page's tables. $1: sluice.
+check_bench() {
+    "$1" bench --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | grep -v -e --help | sort > "$2.program"
+    sed -n 's/^| *\(`--[^|]*\)|.*/\1/p' client/BENCH.md | grep -o -e '--[a-z-]*' | sort -u > "$2.page"
+    [ -s "$2.program" ] && diff "$2.program" "$2.page" && return
+    echo "client/BENCH.md: the options above differ; < is what sluice bench tells, > is the page"
+    bad=1
+}
+
 check_page options server/OPTIONS.md
 check_page metrics admin/METRICS.md
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
 check_commands "$(dirname "$sluiced")/sluicectl" "$dir/commands"
+check_bench "$(dirname "$sluiced")/sluice" "$dir/bench"
 exit $bad
