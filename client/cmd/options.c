@@ -7,6 +7,10 @@
 
 #include "server/base/units.h"
 
+static bool may_be_bare(const struct option_spec *spec) {
+    return spec->kind == OPTION_WAIT_US || spec->kind == OPTION_TEXT_OR_NOT;
+}
+
 static const struct option_spec *find_option(const struct command *command, const char *name, size_t n_name) {
     for (size_t i = 0; i < command->n_options; i++) {
         const struct option_spec *spec = &command->options[i];
@@ -66,6 +70,9 @@ static bool set_member(const struct option_spec *spec, const char *text, void *o
     case OPTION_TEXT:
         *(const char **)member = text;
         return true;
+    case OPTION_TEXT_OR_NOT:
+        *(const char **)member = text != NULL ? text : "";
+        return true;
     case OPTION_LIST:
         list = member;
         if (list->n == OPTIONS_LIST_MAX) {
@@ -94,7 +101,7 @@ static bool read_option(const struct command *command, int argc, char *const *ar
         }
         return set_member(spec, NULL, options, status);
     }
-    if (equals != NULL || spec->kind == OPTION_WAIT_US) {
+    if (equals != NULL || may_be_bare(spec)) {
         return set_member(spec, equals != NULL ? equals + 1 : NULL, options, status);
     }
     if (*at + 1 == argc) {
@@ -163,6 +170,7 @@ static void print_default(const struct option_spec *spec, const void *defaults, 
     switch (spec->kind) {
     case OPTION_FLAG:
     case OPTION_WAIT_US:
+    case OPTION_TEXT_OR_NOT:
     case OPTION_LIST:
         break;
     case OPTION_COUNT:
@@ -189,12 +197,12 @@ static void print_default(const struct option_spec *spec, const void *defaults, 
 /* "--name", "--name VALUE" or "--name[=VALUE]" */
 static struct units_shown show_form(const struct option_spec *spec) {
     struct units_shown form;
-    bool may_be_bare = spec->kind == OPTION_WAIT_US;
+    bool is_bare_good = may_be_bare(spec);
     if (spec->value == NULL) {
         snprintf(form.text, sizeof form.text, "--%s", spec->name);
     } else {
-        snprintf(form.text, sizeof form.text, "--%s%s%s%s", spec->name, may_be_bare ? "[=" : " ", spec->value,
-                 may_be_bare ? "]" : "");
+        snprintf(form.text, sizeof form.text, "--%s%s%s%s", spec->name, is_bare_good ? "[=" : " ", spec->value,
+                 is_bare_good ? "]" : "");
     }
     return form;
 }

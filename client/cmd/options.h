@@ -28,6 +28,7 @@ enum option_kind {
     OPTION_WAIT_US,     /* the same, but "--name" alone is good too and means OPTIONS_BARE */
     OPTION_FACTOR,      /* double, 0 or more */
     OPTION_TEXT,        /* const char * */
+    OPTION_TEXT_OR_NOT, /* the same, but "--name" alone is good too and means "" */
     OPTION_LIST,        /* struct options_list; may be repeated */
 };
 

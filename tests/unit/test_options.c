@@ -7,7 +7,7 @@ struct sample {
     bool is_loud;
     int64_t count, wait_us, patience_us;
     double factor;
-    const char *name;
+    const char *name, *from;
     struct options_list servers;
 };
 
@@ -21,6 +21,7 @@ static const struct option_spec table[] = {
     {"patience", "DURATION", OPTION_WAIT_US, OPTION(patience_us), 1000, 60000000, "how long if at all"},
     {"factor", "X", OPTION_FACTOR, OPTION(factor), 0, 0, "how fast"},
     {"name", "T", OPTION_TEXT, OPTION(name), 0, 0, "who"},
+    {"from", "URL", OPTION_TEXT_OR_NOT, OPTION(from), 0, 0, "from where if at all"},
     {"server", "HOST", OPTION_LIST, OPTION(servers), 0, 0, "where"},
 };
 
@@ -166,6 +167,16 @@ static void test_a_value_may_be_left_out_where_the_table_says_so(void **state) {
     assert_non_null(strstr(parsed.status.text, "--patience: '2' is not a duration"));
 }
 
+static void test_so_may_a_text(void **state) {
+    char absent[] = "a", bare[] = "--from a", given[] = "a --from=b";
+    (void)state;
+    assert_null(parse(absent).options.from);
+    struct parsed parsed = parse(bare);
+    assert_string_equal(parsed.options.from, "");
+    assert_string_equal(parsed.arguments[0], "a");
+    assert_string_equal(parse(given).options.from, "b");
+}
+
 static void test_a_list_has_a_bound(void **state) {
     char line[256] = "a", longer[256] = "a --server t";
     (void)state;
@@ -190,6 +201,7 @@ static void test_help_shows_every_option_with_its_default(void **state) {
                                    "  --patience[=DURATION] how long if at all\n"
                                    "  --factor X            how fast (default 1)\n"
                                    "  --name T              who (default demo)\n"
+                                   "  --from[=URL]          from where if at all\n"
                                    "  --server HOST         where\n"
                                    "  --help                print this text\n"
                                    "\n"
@@ -230,6 +242,7 @@ int main(void) {
         cmocka_unit_test(test_a_command_without_arguments_has_a_usage_too),
         cmocka_unit_test(test_a_duration_needs_its_unit),
         cmocka_unit_test(test_a_value_may_be_left_out_where_the_table_says_so),
+        cmocka_unit_test(test_so_may_a_text),
         cmocka_unit_test(test_a_list_has_a_bound),
         cmocka_unit_test(test_help_shows_every_option_with_its_default),
     };
