@@ -3,7 +3,7 @@
 #
 # A floor may include itself and what stands below it. Single owners: generated protobuf code only in
 # proto/wire.c, hiredis only in redis_reply, clocks only in base/clock, libmicrohttpd only in
-# admin/http, libcurl only in admin/ctl/http_client.
+# admin/http, libcurl only in admin/ctl/http_client. "call" is what of ctl asks the admin API, for cmd as well.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 bad=0
@@ -15,6 +15,7 @@ function floor_of(path) {
     if (path ~ /^server\/[a-z_]+\.[ch]$/) return "house"
     if (path ~ /^server\//) { split(path, part, "/"); return part[2] }
     if (path ~ /^client\/cmd\//) return "cmd"
+    if (path ~ /^admin\/ctl\/(api|columns|field|http_client|settings|url)\.[ch]$/) return "call"
     if (path ~ /^admin\/ctl\//) return "ctl"
     if (path ~ /^(client|proto|admin)\//) { split(path, part, "/"); return part[1] }
     return ""
@@ -30,9 +31,10 @@ BEGIN {
     may["main"] = "house net quota limit store core base proto admin"
     may["admin"] = "admin house net quota limit store core base"
     may["proto"] = "proto"
-    may["ctl"] = "ctl cmd quota core base"
+    may["call"] = "call base"
+    may["ctl"] = "ctl call cmd quota core base"
     may["client"] = "client proto core base"
-    may["cmd"] = "cmd client proto limit store quota core base"
+    may["cmd"] = "cmd call client proto limit store quota core base"
 }
 function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
 {

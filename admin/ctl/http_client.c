@@ -70,7 +70,7 @@ static void set_options(CURL *curl, const struct http_request *request, const st
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluicectl/" SLUICE_VERSION);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
     if (request->token != NULL) {
@@ -97,8 +97,8 @@ static int explain(const struct http_request *request, CURLcode code, const char
     const char *server = shown.text;
     const char *reason = detail[0] != '\0' ? detail : curl_easy_strerror(code);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) {
-        return status_fail(status, "%s: %s; is sluiced running, and is this its admin address? (--admin)",
-                           server, reason);
+        return status_fail(status, "%s: %s; is sluiced running, and is this its admin address?", server,
+                           reason);
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
         return status_fail(status, "%s: no whole answer within %s; allow more with --timeout", server,
