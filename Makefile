@@ -35,8 +35,8 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(OUT) $(WARNINGS) $(SANITIZE)
 LIBS := -lmicrohttpd -lcrypto -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
-CTL_LIBS := -lcurl $(LIBS)
-TEST_LIBS := -lcmocka -llua5.1 $(CTL_LIBS)
+CURL_LIBS := -lcurl $(LIBS)
+TEST_LIBS := -lcmocka -llua5.1 $(CURL_LIBS)
 
 PROTO_SRC := $(wildcard proto/*.c)
 SERVER_SRC := $(filter-out server/main.c,$(wildcard server/*.c server/*/*.c)) $(wildcard admin/*.c)
@@ -182,11 +182,11 @@ $(OUT)/sluiced: $(OUT)/server/main.o $(OUT)/libproduct.a
 
 $(OUT)/sluice: $(OUT)/client/cmd/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
-	$(link) $(LIBS)
+	$(link) $(CURL_LIBS)
 
 $(OUT)/sluicectl: $(OUT)/admin/ctl/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
-	$(link) $(CTL_LIBS)
+	$(link) $(CURL_LIBS)
 
 # The examples are linked as a user would: against the library alone.
 $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a

@@ -1,39 +1,60 @@
 /* cmd_simulate.c — `sluice simulate`: what a quota would have done to the requests of a log.
  *
- * Asks no server: the frontends' own decision path runs here over the embedded store, in the log's time:
+ * Asks no server to decide: the frontends' own decision path runs here over the embedded store, in the log's time:
  *
- *   log_source -> limiter -> embedded store -> tally by address, timeline by time */
+ *   log_source -> judge          -> tally by address, timeline by time
+ *              -> changed judge  -> difference from the first one, by address
+ *
+ * The quota is a file's, or a frontend's, which is then asked once, for that. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cmd/commands.h"
+#include "client/cmd/difference.h"
+#include "client/cmd/judge.h"
 #include "client/cmd/log_source.h"
 #include "client/cmd/plot.h"
+#include "client/cmd/quota_change.h"
+#include "client/cmd/quota_fetch.h"
 #include "client/cmd/report.h"
 #include "client/cmd/show.h"
 #include "client/cmd/tally.h"
 #include "client/cmd/timeline.h"
 #include "proto/wire.h"
 #include "server/base/units.h"
-#include "server/limit/limiter.h"
 #include "server/quota/registry.h"
-#include "server/store/embedded_store.h"
+
+enum { TIMEOUT_DEFAULT_US = 5 * 1000 * 1000, TIMEOUT_MAX_US = 600 * 1000 * 1000 };
 
 struct simulate_options {
-    const char *quota_file, *tenant, *resource;
-    int64_t cost, top;
+    const char *quota_file, *server, *token_file, *tenant, *resource;
+    struct quota_change change;
+    int64_t cost, top, timeout_us;
     bool is_json;
 };
 
-static const struct simulate_options defaults = {
-    .tenant = "demo", .resource = "access", .cost = 1, .top = REPORT_TOP_DEFAULT};
+static const struct simulate_options defaults = {.tenant = "demo",
+                                                 .resource = "access",
+                                                 .cost = 1,
+                                                 .top = REPORT_TOP_DEFAULT,
+                                                 .timeout_us = TIMEOUT_DEFAULT_US};
 
 #define OPTION(member) offsetof(struct simulate_options, member)
 static const struct option_spec options_table[] = {
-    {"quota", "FILE", OPTION_TEXT, OPTION(quota_file), 0, 0,
-     "quota file (YAML), as sluiced takes it; required"},
+    {"quota", "FILE", OPTION_TEXT, OPTION(quota_file), 0, 0, "quota file (YAML), as sluiced takes it"},
+    {"from-server", "URL", OPTION_TEXT_OR_NOT, OPTION(server), 0, 0,
+     "or the quota in force: admin address, else SLUICE_ADMIN, else " SETTINGS_DEFAULT_ADMIN},
+    {"token-file", "FILE", OPTION_TEXT, OPTION(token_file), 0, 0,
+     "has the token for --from-server, else SLUICE_TOKEN"},
+    {"timeout", "DURATION", OPTION_DURATION_US, OPTION(timeout_us), 1000, TIMEOUT_MAX_US,
+     "for the answer of --from-server"},
+    {"rate", "R", OPTION_TEXT, OPTION(change.rate), 0, 0, "compare with this rate in its place, such as 100/s"},
+    {"burst", "N", OPTION_COUNT, OPTION(change.burst_tokens), 1, BUCKET_MAX_TOKENS,
+     "compare with this burst in its place"},
+    {"limit", "NAME", OPTION_TEXT, OPTION(change.limit), 0, 0,
+     "the limit that --rate and --burst change; needed when there are several"},
     {"tenant", "T", OPTION_TEXT, OPTION(tenant), 0, 0, "tenant whose quota counts"},
     {"resource", "R", OPTION_TEXT, OPTION(resource), 0, 0, "resource every request is counted for"},
     {"cost", "N", OPTION_COUNT, OPTION(cost), 1, WIRE_COST_MAX, "tokens a request takes"},
@@ -44,12 +65,11 @@ static const struct option_spec options_table[] = {
 struct simulation {
     const struct simulate_options *options;
     struct log_source *source;
-    struct quota_set *quotas;
-    struct store *store;
-    struct limiter *limiter;
+    struct quota_set *quotas,
+        *changed_quotas; /* the changed ones and their judge: NULL when none were asked for */
+    struct judge *judge, *changed_judge;
+    struct difference difference;
     struct tally *tally;
-    struct limiter_metrics limiter_metrics;
-    struct embedded_metrics store_metrics;
     struct timeline timeline;
     int64_t first_at_us, now_us; /* virtual time: the latest seen */
     uint64_t n_matched;
@@ -68,45 +88,82 @@ static struct wire_bytes wire_bytes_of(const char *text) {
 static bool judge_options(const struct simulate_options *options, struct status *status) {
     struct wire_check check = {
         .tenant = wire_bytes_of(options->tenant), .resource = wire_bytes_of(options->resource), .cost = 1};
-    if (options->quota_file == NULL) {
-        return status_fail(status, "--quota FILE is missing: which quotas shall be tried?");
+    if ((options->quota_file != NULL) == (options->server != NULL)) {
+        return status_fail(status, "%s",
+                           options->server != NULL
+                               ? "--quota and --from-server do not go together: which one has the quota?"
+                               : "--quota FILE or --from-server is missing: which quota shall be tried?");
+    }
+    if (options->token_file != NULL && options->server == NULL) {
+        return status_fail(status, "--token-file means nothing without --from-server");
+    }
+    if (options->change.limit != NULL && !quota_change_is_given(&options->change)) {
+        return status_fail(status, "--limit says what --rate or --burst change, and neither is there");
     }
     return wire_check_problem(&check, status->text, sizeof status->text) == WIRE_OK;
 }
 
+static struct quota_set *load_quotas(const struct simulate_options *options, struct status *status) {
+    struct settings_sources sources = {
+        .admin_flag = options->server,
+        .token_file_flag = options->token_file,
+        .admin_variable = getenv("SLUICE_ADMIN"),
+        .token_variable = getenv("SLUICE_TOKEN"),
+        .home = getenv("HOME"),
+    };
+    struct status warning;
+    if (options->quota_file != NULL) {
+        return registry_load_file(options->quota_file, status);
+    }
+    struct quota_set *set =
+        quota_fetch(&sources, options->tenant, options->resource, options->timeout_us, &warning, status);
+    if (warning.text[0] != '\0') {
+        fprintf(stderr, "sluice simulate: %s\n", warning.text);
+    }
+    return set;
+}
+
+static bool prepare_change(struct simulation *simulation, struct status *status) {
+    const struct simulate_options *options = simulation->options;
+    if (!quota_change_is_given(&options->change)) {
+        return true;
+    }
+    simulation->changed_quotas = quota_change_apply(
+        &options->change, simulation->quotas, bytes_of(options->tenant), bytes_of(options->resource), status);
+    if (simulation->changed_quotas != NULL) {
+        simulation->changed_judge = judge_create(simulation->changed_quotas, TALLY_MAX_KEYS, status);
+    }
+    return simulation->changed_judge != NULL;
+}
+
 static bool simulation_init(struct simulation *simulation, const struct simulate_options *options,
                             const char *path, struct status *status) {
-    static const struct limiter_options limiter_options = {.store_timeout_us = 0};
     static const struct log_source_options log_options = {.max_sorted = LOG_SOURCE_SORT_MAX};
     *simulation = (struct simulation){.options = options};
     timeline_init(&simulation->timeline);
-    simulation->quotas = registry_load_file(options->quota_file, status);
-    if (simulation->quotas == NULL) {
+    simulation->quotas = load_quotas(options, status);
+    if (simulation->quotas == NULL || !prepare_change(simulation, status)) {
         return false;
     }
     simulation->source = log_source_open(path, &log_options, status);
     if (simulation->source == NULL) {
         return false;
     }
-    simulation->store = embedded_store_create(TALLY_MAX_KEYS, quota_set_max_limits(simulation->quotas),
-                                              &simulation->store_metrics, status);
-    if (simulation->store == NULL) {
+    simulation->judge = judge_create(simulation->quotas, TALLY_MAX_KEYS, status);
+    if (simulation->judge == NULL) {
         return false;
     }
-    simulation->limiter =
-        limiter_create(&limiter_options, simulation->quotas, simulation->store, &simulation->limiter_metrics);
     simulation->tally = tally_create(TALLY_MAX_KEYS);
-    if (simulation->limiter == NULL || simulation->tally == NULL) {
-        return status_fail(status, "out of memory");
-    }
-    return true;
+    return simulation->tally != NULL || status_fail(status, "out of memory");
 }
 
 static void simulation_deinit(struct simulation *simulation) {
+    difference_deinit(&simulation->difference);
     tally_destroy(&simulation->tally);
-    limiter_destroy(&simulation->limiter);
-    store_destroy(&simulation->store);
+    judge_destroy(&simulation->changed_judge);
+    judge_destroy(&simulation->judge);
     log_source_close(&simulation->source);
+    quota_set_release(&simulation->changed_quotas);
     quota_set_release(&simulation->quotas);
 }
 
@@ -120,30 +177,42 @@ static void advance_time(struct simulation *simulation, int64_t at_us) {
     simulation->now_us = at_us > simulation->now_us ? at_us : simulation->now_us;
 }
 
-/* The embedded store decides at once, so a call is never pending. */
-static void decide(struct simulation *simulation, const struct access_log_entry *entry) {
-    struct limiter_call call = {
+static void note_decision(struct simulation *simulation, const struct decision *decision) {
+    timeline_add(&simulation->timeline, simulation->now_us, !judge_denies(decision));
+    simulation->n_matched += decision->matched;
+    simulation->n_waited += decision->wait_us > 0;
+    if (decision->wait_us > simulation->max_wait_us) {
+        simulation->max_wait_us = decision->wait_us;
+    }
+}
+
+/* False when there is no memory to compare. What the changed quota cannot decide is not compared. */
+static bool compare(struct simulation *simulation, const struct judge_request *request, uint32_t index,
+                    bool is_denied) {
+    struct decision changed;
+    return simulation->changed_judge == NULL ||
+           !judge_decide(simulation->changed_judge, request, simulation->now_us, &changed) ||
+           difference_count(&simulation->difference, index, is_denied, judge_denies(&changed));
+}
+
+static bool decide(struct simulation *simulation, const struct access_log_entry *entry, struct status *status) {
+    struct judge_request request = {
         .tenant = bytes_of(simulation->options->tenant),
         .resource = bytes_of(simulation->options->resource),
         .key = entry->host,
         .cost_tokens = simulation->options->cost,
-        .deadline_us = INT64_MAX,
     };
+    struct decision decision;
     uint32_t index = tally_index(simulation->tally, entry->host);
     advance_time(simulation, entry->at_us);
-    limiter_check(simulation->limiter, &call, simulation->now_us);
-    if (call.outcome != STORE_OK) {
+    if (!judge_decide(simulation->judge, &request, simulation->now_us, &decision)) {
         tally_count(simulation->tally, index, TALLY_FAILED);
-        return;
+        return true;
     }
-    bool is_allowed = call.decision.allowed && !call.decision.would_deny;
-    tally_count(simulation->tally, index, is_allowed ? TALLY_ALLOWED : TALLY_DENIED);
-    timeline_add(&simulation->timeline, simulation->now_us, is_allowed);
-    simulation->n_matched += call.decision.matched;
-    simulation->n_waited += call.decision.wait_us > 0;
-    if (call.decision.wait_us > simulation->max_wait_us) {
-        simulation->max_wait_us = call.decision.wait_us;
-    }
+    bool is_denied = judge_denies(&decision);
+    tally_count(simulation->tally, index, is_denied ? TALLY_DENIED : TALLY_ALLOWED);
+    note_decision(simulation, &decision);
+    return compare(simulation, &request, index, is_denied) || status_fail(status, "out of memory");
 }
 
 static bool run_log(struct simulation *simulation, struct status *status) {
@@ -151,7 +220,9 @@ static bool run_log(struct simulation *simulation, struct status *status) {
     for (;;) {
         switch (log_source_next(simulation->source, &entry)) {
         case LOG_SOURCE_ENTRY:
-            decide(simulation, &entry);
+            if (!decide(simulation, &entry, status)) {
+                return false;
+            }
             break;
         case LOG_SOURCE_STARVED:
             if (!log_source_fill(simulation->source, status)) {
@@ -165,17 +236,18 @@ static bool run_log(struct simulation *simulation, struct status *status) {
 }
 
 /* The quota that decided, NULL when none matched. */
-static const struct quota *find_quota(const struct simulation *simulation) {
-    return quota_set_find(simulation->quotas, bytes_of(simulation->options->tenant),
+static const struct quota *find_quota(const struct simulation *simulation, const struct quota_set *quotas) {
+    return quota_set_find(quotas, bytes_of(simulation->options->tenant),
                           bytes_of(simulation->options->resource));
 }
 
 /* "demo hello: per_key (5 per 1s, burst 10), ..." */
-static void print_judge(const struct simulation *simulation) {
-    const struct quota *quota = find_quota(simulation);
-    fprintf(stdout, "%-14s %s %s: ", "judged as", simulation->options->tenant, simulation->options->resource);
+static void print_judge(const struct simulation *simulation, const char *title,
+                        const struct quota_set *quotas) {
+    const struct quota *quota = find_quota(simulation, quotas);
+    fprintf(stdout, "%-14s %s %s: ", title, simulation->options->tenant, simulation->options->resource);
     if (quota == NULL) {
-        bool is_allowed = quota_set_unknown(simulation->quotas) == QUOTA_UNKNOWN_ALLOW;
+        bool is_allowed = quota_set_unknown(quotas) == QUOTA_UNKNOWN_ALLOW;
         printf("no quota matches, the default %s\n", is_allowed ? "allows" : "denies");
         return;
     }
@@ -191,9 +263,9 @@ static void print_judge(const struct simulation *simulation) {
 
 static void print_table(struct simulation *simulation) {
     struct terminal terminal = terminal_detect(fileno(stdout));
-    uint64_t n_shared = metric_get(&simulation->store_metrics.overflowed);
+    uint64_t n_shared = judge_n_shared(simulation->judge);
     report_print_counts(stdout, log_source_stats(simulation->source), simulation->tally);
-    print_judge(simulation);
+    print_judge(simulation, "judged as", simulation->quotas);
     report_print_row(stdout, "time", "%s to %s, in steps of 1s as in the log",
                      show_time(simulation->first_at_us).text, show_time(simulation->now_us).text);
     if (simulation->n_waited > 0) {
@@ -211,6 +283,11 @@ static void print_table(struct simulation *simulation) {
         fputc('\n', stdout);
         plot_print(&simulation->timeline, &terminal, stdout);
     }
+    if (simulation->changed_judge != NULL) {
+        fputc('\n', stdout);
+        print_judge(simulation, "changed to", simulation->changed_quotas);
+        difference_print(&simulation->difference, simulation->tally, (size_t)simulation->options->top, stdout);
+    }
 }
 
 static json_t *make_slots(const struct timeline *timeline) {
@@ -226,7 +303,7 @@ static json_t *make_slots(const struct timeline *timeline) {
 
 /* The names of the quota's limits; empty when none matched. */
 static json_t *make_limits(const struct simulation *simulation) {
-    const struct quota *quota = find_quota(simulation);
+    const struct quota *quota = find_quota(simulation, simulation->quotas);
     json_t *limits = json_array();
     for (uint32_t i = 0; quota != NULL && i < quota->n_limits; i++) {
         json_array_append_new(limits, json_string(quota->limit_names[i]));
@@ -234,18 +311,26 @@ static json_t *make_limits(const struct simulation *simulation) {
     return limits;
 }
 
+/* NULL when nothing was compared. */
+static json_t *make_changed(const struct simulation *simulation) {
+    return simulation->changed_judge == NULL ? NULL
+                                             : difference_make_json(&simulation->difference, simulation->tally,
+                                                                    (size_t)simulation->options->top);
+}
+
 static bool print_json(const struct simulation *simulation) {
     json_t *json = report_make_json(log_source_stats(simulation->source), simulation->tally,
                                     (size_t)simulation->options->top);
     json_t *own = json_pack(
-        "{s:s, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "tenant", simulation->options->tenant,
+        "{s:s, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o*}", "tenant", simulation->options->tenant,
         "resource", simulation->options->resource, "limits", make_limits(simulation), "first",
         show_time(simulation->first_at_us).text, "last", show_time(simulation->now_us).text, "unmatched",
         (json_int_t)(tally_total(simulation->tally, TALLY_ALLOWED) +
                      tally_total(simulation->tally, TALLY_DENIED) - simulation->n_matched),
         "waited", (json_int_t)simulation->n_waited, "wait_max_us", (json_int_t)simulation->max_wait_us,
-        "shared_bucket_checks", (json_int_t)metric_get(&simulation->store_metrics.overflowed), "slot_s",
-        (json_int_t)timeline_width_s(&simulation->timeline), "slots", make_slots(&simulation->timeline));
+        "shared_bucket_checks", (json_int_t)judge_n_shared(simulation->judge), "slot_s",
+        (json_int_t)timeline_width_s(&simulation->timeline), "slots", make_slots(&simulation->timeline),
+        "changed", make_changed(simulation));
     return report_print_json_pair(stdout, json, own);
 }
 
@@ -254,7 +339,8 @@ static void warn_if_unmatched(const struct simulation *simulation) {
     if (simulation->n_matched == 0) {
         fprintf(stderr,
                 "sluice simulate: no quota matches %s %s in %s; its default decided (--tenant, --resource)\n",
-                simulation->options->tenant, simulation->options->resource, simulation->options->quota_file);
+                simulation->options->tenant, simulation->options->resource,
+                simulation->options->quota_file != NULL ? simulation->options->quota_file : "the answer");
     }
 }
 
@@ -285,8 +371,8 @@ static int run(const void *options_read, char *const *arguments) {
 const struct command cmd_simulate = {
     .program = "sluice",
     .name = "simulate",
-    .summary = "Tell what a quota would have done to the requests of a log, without any server",
-    .arguments = "LOG --quota FILE",
+    .summary = "Tell what a quota would have done to the requests of a log, and what a changed one would",
+    .arguments = "LOG --quota FILE|--from-server",
     .min_arguments = 1,
     .max_arguments = 1,
     .options = options_table,
@@ -300,6 +386,11 @@ const struct command cmd_simulate = {
         "2000000 lines is not, which is said: there, a line dated before one above it counts at that one's\n"
         "time, and verdicts on a log that is far out of order are worthless. Exit code: 0, or 2 on an error,\n"
         "as when no line of LOG is valid.\n\n"
-        "  sluice simulate --quota quotas.yaml /var/log/apache2/access.log\n",
+        "With --rate or --burst the log is judged twice, by the quota as it is and with this change, and the\n"
+        "difference is printed: how many more are denied, and which addresses newly. --from-server asks a "
+        "frontend\n"
+        "for the quota stored under --tenant and --resource; its settings are those of sluicectl.\n\n"
+        "  sluice simulate --quota quotas.yaml /var/log/apache2/access.log\n"
+        "  sluice simulate --from-server --tenant demo --resource hello --rate 50/s access.log\n",
     .run = run,
 };

@@ -143,6 +143,10 @@ void tally_count(struct tally *tally, uint32_t index, enum tally_result result) 
     tally->totals[result]++;
 }
 
+struct bytes tally_key(const struct tally *tally, uint32_t index) {
+    return (struct bytes){tally->text + tally->keys[index].text_at, tally->keys[index].text_len};
+}
+
 uint64_t tally_total(const struct tally *tally, enum tally_result result) {
     return tally->totals[result];
 }

@@ -30,6 +30,9 @@ void tally_destroy(struct tally **tally);
 uint32_t tally_index(struct tally *tally, struct bytes key);
 void tally_count(struct tally *tally, uint32_t index, enum tally_result result);
 
+/* The key of a number above TALLY_OTHERS; borrowed until the next tally_index. */
+struct bytes tally_key(const struct tally *tally, uint32_t index);
+
 /* Over all keys, the others among them. */
 uint64_t tally_total(const struct tally *tally, enum tally_result result);
 /* Checks that were not counted under a key of their own. */

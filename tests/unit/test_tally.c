@@ -28,6 +28,8 @@ static void test_a_key_keeps_its_number(void **state) {
     assert_int_not_equal(a, TALLY_OTHERS);
     assert_int_not_equal(a, b);
     assert_int_equal(tally_index(tally, bytes_of("a")), a);
+    assert_int_equal(tally_key(tally, b).len, 1);
+    assert_memory_equal(tally_key(tally, b).data, "b", 1);
     assert_int_equal(tally_n_keys(tally), 2);
     tally_destroy(&tally);
     assert_null(tally);
