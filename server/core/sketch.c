@@ -7,7 +7,7 @@ enum { COLUMN_BITS = 3, COUNTERS_SHIFT = 32 };
 
 _Static_assert(1 << COLUMN_BITS == SKETCH_COLUMNS, "a column is so many bits of the hash");
 _Static_assert((SKETCH_LINES & (SKETCH_LINES - 1)) == 0, "a line is some bits of the hash");
-_Static_assert(SKETCH_ROWS * SKETCH_COLUMNS * sizeof(uint16_t) == SKETCH_LINE_BYTES, "all of a key in one line");
+_Static_assert(sizeof(uint16_t[SKETCH_ROWS][SKETCH_COLUMNS]) == SKETCH_LINE_BYTES, "all of a key in one line");
 
 uint32_t sketch_line(struct hash128 hash) {
     return (uint32_t)hash.low & (SKETCH_LINES - 1);
