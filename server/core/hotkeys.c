@@ -87,6 +87,10 @@ void hotkeys_destroy(struct hotkeys **hotkeys) {
     *hotkeys = NULL;
 }
 
+size_t hotkeys_bytes(void) {
+    return sizeof(struct hotkeys);
+}
+
 /* ---- rates ---- */
 
 static void tally_roll(struct tally *tally, bool is_next) {

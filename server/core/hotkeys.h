@@ -58,6 +58,8 @@ struct hotkeys;
 
 /* NULL when memory is short. */
 struct hotkeys *hotkeys_create(const struct hotkeys_options *options, int64_t now_us);
+/* What one occupies, all in all. */
+size_t hotkeys_bytes(void);
 /* Nulls the pointer. */
 void hotkeys_destroy(struct hotkeys **hotkeys);
 
