@@ -154,15 +154,14 @@ static struct entry *find_entry(struct hotkeys *hotkeys, struct hash128 hash) {
     return NULL;
 }
 
-static hotkeys_handle handle_of(const struct hotkeys *hotkeys, const struct entry *entry) {
+static uint32_t handle_of(const struct hotkeys *hotkeys, const struct entry *entry) {
     return entry->generation << INDEX_BITS | (uint32_t)(entry - hotkeys->entries);
 }
 
 /* NULL when the handle is stale. */
-static struct entry *entry_of(struct hotkeys *hotkeys, hotkeys_handle handle) {
+static struct entry *entry_of(struct hotkeys *hotkeys, uint32_t handle) {
     struct entry *entry = &hotkeys->entries[handle % HOTKEYS_MAX];
-    bool is_its = entry->is_used && entry->generation == handle >> INDEX_BITS;
-    return is_its ? entry : NULL;
+    return entry->is_used && entry->generation == handle >> INDEX_BITS ? entry : NULL;
 }
 
 static void free_entry(struct hotkeys *hotkeys, struct entry *entry) {
@@ -262,7 +261,7 @@ struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash,
     return (struct hotkeys_count){handle_of(hotkeys, entry), entry->is_hot, is_new};
 }
 
-void hotkeys_name(struct hotkeys *hotkeys, hotkeys_handle handle, struct bytes tenant, struct bytes resource,
+void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant, struct bytes resource,
                   struct bytes key) {
     const struct entry *entry = entry_of(hotkeys, handle);
     if (entry != NULL) {
@@ -270,7 +269,7 @@ void hotkeys_name(struct hotkeys *hotkeys, hotkeys_handle handle, struct bytes t
     }
 }
 
-void hotkeys_note_denied(struct hotkeys *hotkeys, hotkeys_handle handle, int64_t now_us) {
+void hotkeys_note_denied(struct hotkeys *hotkeys, uint32_t handle, int64_t now_us) {
     struct entry *entry = entry_of(hotkeys, handle);
     if (entry != NULL) {
         roll(entry, now_us);

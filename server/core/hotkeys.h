@@ -15,9 +15,10 @@
  *   hot            from min(hot_per_s, max(least_hot_per_s, 5 * median)) on, the median being of the rates
  *                  measured in the table (none: hot_per_s); until the rate falls below half of it
  *
- * Memory is one piece of fixed size, at most HOTKEYS_MAX_BYTES. A flood of keys that are checked once raises the
- * estimates of all a little: it may take the entries of keys checked less than that, but a hot key gives way only
- * to an estimate above twice its rate. How often an entry changes hands is limited, so a flood costs no time either.
+ * Memory is one piece of fixed size, at most HOTKEYS_MAX_BYTES; of more hot keys than entries the least checked go
+ * without. A flood of keys that are checked once raises the estimates of all a little: it may take the entries of
+ * keys checked less than that, but a hot key gives way only to an estimate above twice its rate. How often a full
+ * table is searched for an entry to take is limited, so a flood costs no time either.
  *
  * One thread, the worker's, calls everything here; a handle that has become stale is harmless. To show the table
  * to others, the worker copies it (hotkeys_copy), say when a message asks it to, and gives the copy away: it holds no
@@ -45,11 +46,8 @@ struct hotkeys_options {
     uint32_t least_hot_per_s; /* one checked less is not; at most hot_per_s */
 };
 
-/* Names an entry for as long as its key has it. 0: the key has none. */
-typedef uint32_t hotkeys_handle;
-
 struct hotkeys_count {
-    hotkeys_handle handle;
+    uint32_t handle; /* stands for the entry for as long as the key has it; 0: it has none */
     bool is_hot;
     bool is_new; /* the key has just got its entry: name it */
 };
@@ -66,10 +64,10 @@ void hotkeys_destroy(struct hotkeys **hotkeys);
 /* Counts a check. `hash` is of key_hash.h. Some ten nanoseconds; allocates nothing. */
 struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash, int64_t now_us);
 /* The texts have at most the lengths that quota.h allows. */
-void hotkeys_name(struct hotkeys *hotkeys, hotkeys_handle handle, struct bytes tenant, struct bytes resource,
+void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant, struct bytes resource,
                   struct bytes key);
 /* A check that was counted has been denied. */
-void hotkeys_note_denied(struct hotkeys *hotkeys, hotkeys_handle handle, int64_t now_us);
+void hotkeys_note_denied(struct hotkeys *hotkeys, uint32_t handle, int64_t now_us);
 
 /* Once in every turn of the loop: halves the lines of the sketch and reviews the entries that are due, all of them
  * once in about a second and, however long the pause before, never more in one call: some microseconds. Without it

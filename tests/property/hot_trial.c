@@ -83,11 +83,18 @@ static uint64_t passing_key(struct hot_trial *trial) {
     return is_passing ? 5000 + 100 * time + trace_random(&trial->random, 30) : zipf_key(trial);
 }
 
+/* 200 keys at 1500 checks a second. */
+static uint64_t numerous_key(struct hot_trial *trial) {
+    bool is_numerous = trace_random(&trial->random, 4) > 0;
+    return is_numerous ? 5000 + trace_random(&trial->random, 200) : zipf_key(trial);
+}
+
 const struct hot_scenario hot_scenarios[HOT_SCENARIOS] = {
     {"Zipf", 200000, {1000, 1000}, zipf_key, false, false},
     {"Zipf, by the median", 200000, {1000, 100}, zipf_key, false, false},
     {"a flood of fresh keys", 1000000, {1000, 1000}, flooded_key, false, true},
     {"hot keys come and go", 200000, {1000, 1000}, passing_key, false, false},
+    {"200 hot keys", 400000, {1000, 1000}, numerous_key, false, false},
     {"all in eight lines", 160000, {1000, 1000}, crowded_key, true, false},
 };
 

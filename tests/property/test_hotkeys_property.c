@@ -32,6 +32,7 @@ static void run(const struct hot_scenario *scenario) {
 
 static void test_the_hot_keys_of_every_stream_are_found_and_no_others(void **state) {
     (void)state;
+    print_message("memory of a worker: %zu bytes\n", hotkeys_bytes());
     for (size_t i = 0; i < HOT_SCENARIOS; i++) {
         run(&hot_scenarios[i]);
     }

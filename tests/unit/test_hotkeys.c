@@ -2,6 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include "server/core/hotkeys.h"
+#include "server/core/sketch.h"
 
 #define START_US INT64_C(5000000000)
 #define SECOND_US INT64_C(1000000)
@@ -99,7 +100,7 @@ static void test_a_key_seldom_checked_has_no_entry(void **state) {
 static void test_an_entry_is_new_once(void **state) {
     struct bench *bench = *state;
     int n_new = 0;
-    hotkeys_handle handle = 0;
+    uint32_t handle = 0;
     for (int i = 0; i < 100; i++) {
         struct hotkeys_count count = hotkeys_count(bench->hotkeys, hash_of(1), bench->now_us);
         n_new += count.is_new;
@@ -149,7 +150,7 @@ static void test_it_stays_hot_down_to_half_the_threshold(void **state) {
 
 static void test_a_key_that_nobody_asks_for_cools_and_goes(void **state) {
     struct bench *bench = *state;
-    hotkeys_handle handle = run(bench, 1, 1, 2 * HOT_PER_S, 3 * SECOND_US).handle;
+    uint32_t handle = run(bench, 1, 1, 2 * HOT_PER_S, 3 * SECOND_US).handle;
     rest(bench, 4 * SECOND_US);
     assert_null(find_row(bench, 1));
     hotkeys_note_denied(bench->hotkeys, handle, bench->now_us); /* stale by now */
@@ -190,29 +191,57 @@ static void test_the_median_moves_the_threshold_between_its_bounds(void **state)
     assert_int_equal(hotkeys_threshold_per_s(bench->hotkeys), HOT_PER_S);
 }
 
-/* The table is full of keys at 40/s; then comes one at 300/s. */
-static void test_a_fuller_table_gives_way_to_a_hotter_key(void **state) {
-    struct bench *bench = *state;
-    for (int i = 0; i < 5 * 40; i++) {
-        for (uint64_t key = 1; key <= HOTKEYS_MAX; key++) {
+/* As many keys as there are entries, at 40/s, and others beside them. */
+struct contest {
+    uint64_t n_lesser;  /* keys at 30/s */
+    uint64_t n_greater; /* keys at 300/s */
+    int n_new_lesser, n_new_greater;
+};
+
+static void contend(struct bench *bench, struct contest *contest, int64_t for_us) {
+    for (int64_t i = 0; i < for_us * 120 / SECOND_US; i++) {
+        for (uint64_t key = 1; i % 3 == 0 && key <= HOTKEYS_MAX; key++) {
             check(bench, key);
         }
-        for (int j = 0; i > 100 && j < 7; j++) {
-            check(bench, 999);
+        for (uint64_t key = 0; i % 4 == 0 && key < contest->n_lesser; key++) {
+            contest->n_new_lesser += check(bench, 1000 + key).is_new;
         }
-        bench->now_us += SECOND_US / 40;
+        for (uint64_t n = 0; n < contest->n_greater * (2 + (uint64_t)i % 2); n++) {
+            contest->n_new_greater += check(bench, 2000 + n % contest->n_greater).is_new;
+        }
+        bench->now_us += SECOND_US / 120;
         hotkeys_tick(bench->hotkeys, bench->now_us);
     }
-    assert_non_null(find_row(bench, 999));
-    assert_in_range(find_row(bench, 999)->checks_per_s, 270, 290);
+}
+
+static void test_a_full_table_keeps_its_keys_from_lesser_ones(void **state) {
+    struct bench *bench = *state;
+    struct contest contest = {0};
+    contend(bench, &contest, 4 * SECOND_US);
+    contest.n_lesser = 100;
+    contend(bench, &contest, 4 * SECOND_US);
+    assert_int_equal(contest.n_new_lesser, 0);
     assert_int_equal(hotkeys_copy(bench->hotkeys, bench->now_us, bench->rows), HOTKEYS_MAX);
+}
+
+/* They hold their entries while they are being measured, though others would like to have them. */
+static void test_a_full_table_gives_way_to_greater_ones_for_good(void **state) {
+    struct bench *bench = *state;
+    struct contest contest = {0};
+    contend(bench, &contest, 4 * SECOND_US);
+    contest.n_greater = 20;
+    contend(bench, &contest, 4 * SECOND_US);
+    assert_in_range(contest.n_new_greater, 20, 30); /* hardly one twice */
+    for (uint64_t key = 2000; key < 2020; key++) {
+        assert_in_range(find_row(bench, key)->checks_per_s, 290, 300);
+    }
 }
 
 static void test_a_flood_of_keys_makes_none_hot_and_pushes_none_out(void **state) {
     struct bench *bench = *state;
     uint64_t fresh = 1000000;
     int n_false_alarms = 0;
-    hotkeys_handle handle = run(bench, 1, 1, 2 * HOT_PER_S, 2 * SECOND_US).handle;
+    uint32_t handle = run(bench, 1, 1, 2 * HOT_PER_S, 2 * SECOND_US).handle;
     for (int i = 0; i < 2 * 2000; i++) { /* 200000 new keys a second */
         struct hotkeys_count count = check(bench, 1);
         assert_true(count.is_hot);
@@ -224,6 +253,11 @@ static void test_a_flood_of_keys_makes_none_hot_and_pushes_none_out(void **state
         hotkeys_tick(bench->hotkeys, bench->now_us);
     }
     assert_int_equal(n_false_alarms, 0);
+}
+
+static void test_memory_is_bounded(void **state) {
+    (void)state;
+    assert_in_range(hotkeys_bytes(), SKETCH_LINES * SKETCH_LINE_BYTES, HOTKEYS_MAX_BYTES);
 }
 
 static void test_a_pause_of_a_day_leaves_nothing_hot(void **state) {
@@ -249,8 +283,10 @@ int main(void) {
         bench_test(test_a_key_that_nobody_asks_for_cools_and_goes),
         bench_test(test_five_times_the_median_is_hot),
         bench_test(test_the_median_moves_the_threshold_between_its_bounds),
-        bench_test(test_a_fuller_table_gives_way_to_a_hotter_key),
+        bench_test(test_a_full_table_keeps_its_keys_from_lesser_ones),
+        bench_test(test_a_full_table_gives_way_to_greater_ones_for_good),
         bench_test(test_a_flood_of_keys_makes_none_hot_and_pushes_none_out),
+        cmocka_unit_test(test_memory_is_bounded),
         bench_test(test_a_pause_of_a_day_leaves_nothing_hot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

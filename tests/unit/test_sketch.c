@@ -35,8 +35,8 @@ static void test_estimates_are_never_too_low(void **state) {
             excess += round == ROUNDS ? estimate - round : 0;
         }
     }
-    /* About 98 are added to a line: w.h.p. at most e / 8 of that is mistaken for the key's own. */
-    assert_in_range(excess / N_KEYS, 1, 33);
+    /* About 98 are added to a line: without the conservative update it would be 4.7 on average. */
+    assert_in_range(excess, N_KEYS, 2 * N_KEYS);
     free(sketch);
 }
 
