@@ -42,6 +42,7 @@ void client_decision_read(struct sluice_decision *decision, const struct wire_it
     decision->allowed = from->verdict == WIRE_ALLOW;
     decision->matched = from->matched;
     decision->degraded = from->degraded;
+    decision->would_deny = from->would_deny;
     decision->source = (enum sluice_source)from->source;
     client_decision_copy_text(decision->limit_name, sizeof decision->limit_name, from->limit_name);
     decision->limit = from->limit;

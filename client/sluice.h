@@ -48,7 +48,7 @@ enum sluice_status {
 };
 
 enum sluice_source {
-    SLUICE_SOURCE_NONE, /* no quota matched */
+    SLUICE_SOURCE_NONE, /* no quota matched, or one that is unlimited or banned */
     SLUICE_SOURCE_STORE,
     SLUICE_SOURCE_LEASE,
     SLUICE_SOURCE_DENIED_CACHE,
@@ -119,8 +119,9 @@ SLUICE_API struct sluice_check sluice_check_of(const char *tenant, const char *r
 struct sluice_decision {
     enum sluice_status status; /* the rest, but for message, is meaningful when this is SLUICE_OK */
     bool allowed;
-    bool matched;  /* a quota matched */
-    bool degraded; /* the store was not asked: the frontend decided by itself, or source is the caller */
+    bool matched;    /* a quota matched */
+    bool degraded;   /* the store was not asked: the frontend decided by itself, or source is the caller */
+    bool would_deny; /* allowed, because the quota is in shadow mode; enforced, it would have been denied */
     enum sluice_source source;
     char limit_name[33];                /* the limit that decided */
     uint64_t limit;                     /* its burst, tokens */

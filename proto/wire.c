@@ -247,6 +247,7 @@ static void read_decision(const Sluice__V1__Decision *from, struct wire_decision
         .reset_after_us = from->reset_after_us,
         .wait_us = from->wait_us,
         .degraded = from->degraded != 0,
+        .would_deny = from->would_deny != 0,
     };
 }
 
@@ -424,6 +425,7 @@ static void put_decision(const struct wire_decision *from, Sluice__V1__Decision 
     to->reset_after_us = from->reset_after_us;
     to->wait_us = from->wait_us;
     to->degraded = from->degraded;
+    to->would_deny = from->would_deny;
 }
 
 /* An item has a decision or a message, never both. */

@@ -89,6 +89,7 @@ struct wire_decision {
     uint64_t limit, remaining;                        /* tokens */
     uint64_t retry_after_us, reset_after_us, wait_us; /* microseconds */
     bool degraded;
+    bool would_deny;
 };
 
 struct wire_item {

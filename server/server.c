@@ -178,6 +178,33 @@ void server_destroy(struct server **handle) {
     free(server);
 }
 
+void server_set_quotas(struct server *server, struct quota_set *quotas) {
+    struct quota_set *old = server->quotas;
+    server->quotas = quota_set_hold(quotas);
+    if (server->fallback != NULL && !fallback_widen(server->fallback, quota_set_max_limits(quotas))) {
+        log_write(LOG_WARN, "server", "out of memory for local buckets of %u limits; their keys share some",
+                  quota_set_max_limits(quotas));
+    }
+    for (size_t i = 0; i < server->n_workers; i++) {
+        worker_set_quotas(server->workers[i], quotas);
+    }
+    metric_set(&server->metrics.quotas, quota_set_count(quotas));
+    quota_set_release(&old);
+}
+
+struct quota_set *server_hold_quotas(const struct server *server) {
+    return quota_set_hold(server->quotas);
+}
+
+uint64_t server_applied_revision(const struct server *server) {
+    uint64_t lowest = UINT64_MAX;
+    for (size_t i = 0; i < server->n_workers; i++) {
+        uint64_t revision = worker_revision(server->workers[i]);
+        lowest = revision < lowest ? revision : lowest;
+    }
+    return lowest;
+}
+
 const char *server_address(const struct server *server) {
     return server->address;
 }
@@ -193,6 +220,7 @@ bool server_is_ready(const struct server *server) {
 
 bool server_render_metrics(struct server *server, struct buf *out) {
     metric_set(&server->metrics.ready, server_is_ready(server));
+    metric_set(&server->metrics.quota_revision, server_applied_revision(server));
     struct node_metrics *nodes = NULL;
     size_t n_nodes = 0;
     if (server->control != NULL && !control_read_nodes(server->control, &nodes, &n_nodes)) {

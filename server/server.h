@@ -12,6 +12,7 @@
 #include "server/base/buf.h"
 #include "server/base/status.h"
 #include "server/config.h"
+#include "server/core/quota_set.h"
 
 struct server;
 
@@ -23,6 +24,14 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
 /* Stops accepting, answers what is in flight, waits for the workers' end (at most about drain_timeout), frees
  * all. Not to be called from inside the loop. Nulls the pointer. */
 void server_destroy(struct server **server);
+
+/* Puts `quotas` in force, holding them: every worker decides by them from its loop's next turn on, calls under way
+ * by those they began with. Returns at once. */
+void server_set_quotas(struct server *server, struct quota_set *quotas);
+/* The quotas that were set last, held once for the caller. */
+struct quota_set *server_hold_quotas(const struct server *server);
+/* The lowest revision that any worker decides by. */
+uint64_t server_applied_revision(const struct server *server);
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
 const char *server_address(const struct server *server);

@@ -24,6 +24,8 @@
       "When the process started, in Unix seconds")                                                             \
     X(workers, METRIC_GAUGE, "sluice_workers", "", "Worker threads")                                           \
     X(quotas, METRIC_GAUGE, "sluice_quotas", "", "Quotas in force")                                            \
+    X(quota_revision, METRIC_GAUGE, "sluice_quota_revision", "",                                               \
+      "Revision of the quotas that every worker decides by; 0 for those of the file")                          \
     X(ready, METRIC_GAUGE, "sluice_ready", "", "1 when every worker's store can decide for every key, else 0")
 
 struct process_metrics {

@@ -25,7 +25,8 @@ static const double linger_s = 0.5;
 
 struct worker {
     struct worker_options options;
-    struct quota_set *quotas;
+    _Atomic(struct quota_set *) next_quotas; /* held; NULL: none are waiting */
+    _Atomic uint64_t revision;               /* of the quotas in force */
     pthread_t thread;
     bool has_thread;
     struct ev_loop *loop;
@@ -34,7 +35,7 @@ struct worker {
     struct service *service;
     struct conn_host host;
     struct listener listener;
-    ev_async drain;
+    ev_async drain, new_quotas;
     ev_timer tick;
     bool is_draining;
     ev_tstamp drain_until, linger_until;
@@ -42,11 +43,11 @@ struct worker {
     struct worker_metrics metrics;
 };
 
-static struct store *create_store(struct worker *worker, struct status *status) {
+static struct store *create_store(struct worker *worker, uint32_t max_limits, struct status *status) {
     const struct config *config = worker->options.config;
     if (config->redis_nodes[0] == '\0') {
-        return embedded_store_create((uint64_t)config->embedded_keys, quota_set_max_limits(worker->quotas),
-                                     &worker->metrics.embedded, status);
+        return embedded_store_create((uint64_t)config->embedded_keys, max_limits, &worker->metrics.embedded,
+                                     status);
     }
     char *password = NULL;
     if (config->redis_password_file[0] != '\0') {
@@ -111,14 +112,26 @@ static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events)
     conn_host_drain(&worker->host);
 }
 
+static void worker_on_new_quotas(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, new_quotas);
+    struct quota_set *quotas = atomic_exchange(&worker->next_quotas, NULL);
+    if (quotas != NULL) {
+        limiter_set_quotas(worker->limiter, quotas);
+        atomic_store(&worker->revision, quota_set_revision(quotas));
+        quota_set_release(&quotas);
+    }
+}
+
 static void *worker_main(void *arg) {
     struct worker *worker = arg;
     ev_run(worker->loop, 0);
     return NULL;
 }
 
-static bool create_decision(struct worker *worker, struct status *status) {
-    worker->store = create_store(worker, status);
+static bool create_decision(struct worker *worker, struct quota_set *quotas, struct status *status) {
+    worker->store = create_store(worker, quota_set_max_limits(quotas), status);
     if (worker->store == NULL) {
         return false;
     }
@@ -128,7 +141,7 @@ static bool create_decision(struct worker *worker, struct status *status) {
         .seed = options->key_seed,
         .fallback = options->fallback,
     };
-    worker->limiter = limiter_create(&limiter_options, worker->quotas, worker->store, &worker->metrics.limiter);
+    worker->limiter = limiter_create(&limiter_options, quotas, worker->store, &worker->metrics.limiter);
     if (worker->limiter == NULL) {
         return status_fail(status, "out of memory");
     }
@@ -161,6 +174,8 @@ static void start_watchers(struct worker *worker) {
     listener_start(&worker->listener, &worker->host, worker->options.listen_fd);
     ev_async_init(&worker->drain, worker_on_drain);
     ev_async_start(worker->loop, &worker->drain);
+    ev_async_init(&worker->new_quotas, worker_on_new_quotas);
+    ev_async_start(worker->loop, &worker->new_quotas);
     ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
     ev_timer_start(worker->loop, &worker->tick);
 }
@@ -173,14 +188,14 @@ struct worker *worker_create(const struct worker_options *options, struct quota_
         return NULL;
     }
     worker->options = *options;
-    worker->quotas = quota_set_hold(quotas);
+    atomic_init(&worker->revision, quota_set_revision(quotas));
     worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (worker->loop == NULL) {
         status_fail(status, "cannot make an event loop");
         worker_destroy(&worker);
         return NULL;
     }
-    if (!create_decision(worker, status)) {
+    if (!create_decision(worker, quotas, status)) {
         worker_destroy(&worker);
         return NULL;
     }
@@ -194,6 +209,16 @@ bool worker_start(struct worker *worker) {
     return worker->has_thread;
 }
 
+void worker_set_quotas(struct worker *worker, struct quota_set *quotas) {
+    struct quota_set *passed_over = atomic_exchange(&worker->next_quotas, quota_set_hold(quotas));
+    quota_set_release(&passed_over);
+    ev_async_send(worker->loop, &worker->new_quotas);
+}
+
+uint64_t worker_revision(const struct worker *worker) {
+    return atomic_load(&worker->revision);
+}
+
 void worker_drain(struct worker *worker) {
     ev_async_send(worker->loop, &worker->drain);
 }
@@ -202,6 +227,7 @@ static void stop_watchers(struct worker *worker) {
     listener_stop(&worker->listener);
     conn_host_deinit(&worker->host);
     ev_async_stop(worker->loop, &worker->drain);
+    ev_async_stop(worker->loop, &worker->new_quotas);
     ev_timer_stop(worker->loop, &worker->tick);
 }
 
@@ -223,7 +249,8 @@ void worker_destroy(struct worker **handle) {
     if (worker->loop != NULL) {
         ev_loop_destroy(worker->loop);
     }
-    quota_set_release(&worker->quotas);
+    struct quota_set *passed_over = atomic_exchange(&worker->next_quotas, NULL);
+    quota_set_release(&passed_over);
     free(worker);
 }
 

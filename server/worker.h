@@ -1,6 +1,6 @@
 /* worker.h — one thread that owns a loop, its connections and its store, and serves checks.
  *
- * Workers share the listening socket, the configuration, the immutable quota set, the slot map read last and, when
+ * Workers share the listening socket, the configuration, immutable quota sets, the slot map read last and, when
  * the store fails, the fallback: nothing else. Made and destroyed by the server's thread; in between it lives on
  * its own. */
 #ifndef SLUICE_SERVER_WORKER_H
@@ -10,7 +10,7 @@
 
 #include "server/base/status.h"
 #include "server/config.h"
-#include "server/core/quota.h"
+#include "server/core/quota_set.h"
 #include "server/limit/fallback.h"
 #include "server/stats.h"
 #include "server/store/slot_board.h"
@@ -34,6 +34,11 @@ struct worker *worker_create(const struct worker_options *options, struct quota_
 
 /* Starts the thread. False when the system gives none. */
 bool worker_start(struct worker *worker) __attribute__((warn_unused_result));
+
+/* From any thread; returns at once. The worker holds `quotas` and decides by them from its loop's next turn on. */
+void worker_set_quotas(struct worker *worker, struct quota_set *quotas);
+/* From any thread: the revision of the quotas that the worker decides by. */
+uint64_t worker_revision(const struct worker *worker);
 
 /* From any thread: stop accepting, answer what has been read, then end. */
 void worker_drain(struct worker *worker);

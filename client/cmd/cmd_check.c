@@ -58,6 +58,12 @@ static void print_decision(const struct sluice_decision *decision) {
         printf("  no quota matches\n");
         return;
     }
+    const char *shadow = decision->would_deny ? ", would deny (shadow mode)" : "";
+    if (decision->source == SLUICE_SOURCE_NONE) {
+        bool is_banned = decision->limit_name[0] != '\0';
+        printf("  %s%s\n", is_banned ? "banned: the rate is 0" : "unlimited", shadow);
+        return;
+    }
     printf("  remaining %" PRIu64 "/%" PRIu64, decision->remaining, decision->limit);
     if (!decision->allowed && is_never(decision->retry_after_us)) {
         printf("  never granted: the cost is above the burst");
@@ -66,21 +72,21 @@ static void print_decision(const struct sluice_decision *decision) {
     } else if (decision->wait_us > 0) {
         printf("  wait %s", show_duration(decision->wait_us).text);
     }
-    printf("  reset %s  source %s%s\n", show_duration(decision->reset_after_us).text,
-           sluice_source_text(decision->source), decision->degraded ? ", degraded" : "");
+    printf("  reset %s  source %s%s%s\n", show_duration(decision->reset_after_us).text,
+           sluice_source_text(decision->source), decision->degraded ? ", degraded" : "", shadow);
 }
 
 static bool print_decision_json(const struct sluice_decision *decision) {
     return report_print_json(
         stdout,
-        json_pack("{s:s, s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
-                  decision->allowed ? "allow" : "deny", "matched", decision->matched, "degraded",
-                  decision->degraded, "source", sluice_source_text(decision->source), "limit_name",
-                  report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit,
-                  "remaining", (json_int_t)decision->remaining, "retry_after_us",
-                  (json_int_t)decision->retry_after_us, "reset_after_us", (json_int_t)decision->reset_after_us,
-                  "wait_us", (json_int_t)decision->wait_us, "message",
-                  decision->message[0] != '\0' ? report_make_json_text(decision->message) : NULL));
+        json_pack(
+            "{s:s, s:b, s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
+            decision->allowed ? "allow" : "deny", "matched", decision->matched, "degraded", decision->degraded,
+            "would_deny", decision->would_deny, "source", sluice_source_text(decision->source), "limit_name",
+            report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit, "remaining",
+            (json_int_t)decision->remaining, "retry_after_us", (json_int_t)decision->retry_after_us,
+            "reset_after_us", (json_int_t)decision->reset_after_us, "wait_us", (json_int_t)decision->wait_us,
+            "message", decision->message[0] != '\0' ? report_make_json_text(decision->message) : NULL));
 }
 
 static void print_failure(const struct sluice_decision *decision) {
@@ -205,7 +211,8 @@ const struct command cmd_check = {
              "2 when any failed. With --on-failure allow or deny a check that no frontend decided counts as "
              "that; its\n"
              "source is \"caller\". Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n"
-             "\"degraded\": the store was not asked; the frontend decided by itself, or --on-failure did.\n\n"
+             "\"degraded\": the store was not asked; the frontend decided by itself, or --on-failure did.\n"
+             "\"would_deny\": allowed because the quota is in shadow mode.\n\n"
              "  sluice check demo hello alice\n"
              "  sluice check demo hello alice --count 20 --json\n",
     .run = run,

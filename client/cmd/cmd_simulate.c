@@ -136,8 +136,9 @@ static void decide(struct simulation *simulation, const struct access_log_entry 
         tally_count(simulation->tally, index, TALLY_FAILED);
         return;
     }
-    tally_count(simulation->tally, index, call.decision.allowed ? TALLY_ALLOWED : TALLY_DENIED);
-    timeline_add(&simulation->timeline, simulation->now_us, call.decision.allowed);
+    bool is_allowed = call.decision.allowed && !call.decision.would_deny;
+    tally_count(simulation->tally, index, is_allowed ? TALLY_ALLOWED : TALLY_DENIED);
+    timeline_add(&simulation->timeline, simulation->now_us, is_allowed);
     simulation->n_matched += call.decision.matched;
     simulation->n_waited += call.decision.wait_us > 0;
     if (call.decision.wait_us > simulation->max_wait_us) {
@@ -178,6 +179,7 @@ static void print_judge(const struct simulation *simulation) {
         printf("no quota matches, the default %s\n", is_allowed ? "allows" : "denies");
         return;
     }
+    printf("%s", quota->is_unlimited ? "unlimited" : "");
     for (uint32_t i = 0; i < quota->n_limits; i++) {
         const struct bucket_limit *limit = &quota->limits[i];
         printf("%s%s (%" PRId64 " per %s, burst %" PRId64 ")", i > 0 ? ", " : "", quota->limit_names[i],

@@ -145,15 +145,12 @@ bool units_read_duration(struct bytes text, int64_t min_us, int64_t max_us, int6
 
 bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status) {
     int64_t number = 0, factor = 1;
-    if (!units_read(text, &units_rate, &number, &factor, status)) {
+    bool is_zero = text.len == 1 && text.data[0] == '0';
+    if (!is_zero && !units_read(text, &units_rate, &number, &factor, status)) {
         return false;
     }
-    if (number == 0) {
-        return status_fail(status, "'%s' would let nothing through; at least 1 is needed",
-                           units_show_text(text).text);
-    }
     *count = number;
-    *period_s = factor;
+    *period_s = number > 0 ? factor : 1;
     return true;
 }
 
@@ -163,6 +160,17 @@ struct units_shown units_show_bytes(int64_t bytes) {
 
 struct units_shown units_show_duration(int64_t us) {
     return units_show(us, &units_duration);
+}
+
+struct units_shown units_show_rate(int64_t count, int64_t period_s) {
+    size_t i = 0;
+    while (i < units_rate.n_suffixes - 1 && units_rate.suffixes[i].factor % period_s != 0) {
+        i++;
+    }
+    struct units_shown shown;
+    snprintf(shown.text, sizeof shown.text, "%" PRId64 "%s", count * (units_rate.suffixes[i].factor / period_s),
+             units_rate.suffixes[i].text);
+    return shown;
 }
 
 struct units_shown units_show_text(struct bytes text) {

@@ -28,13 +28,16 @@ bool units_read_bytes(struct bytes text, int64_t min, int64_t max, int64_t *valu
 /* "500us", "250ms", "10s", "1min", "2h" */
 bool units_read_duration(struct bytes text, int64_t min_us, int64_t max_us, int64_t *value_us,
                          struct status *status) __attribute__((warn_unused_result));
-/* "100/s", "5000/min", "20/h", "1000000/day", "3/month" (30 days): `count` is at least 1. */
+/* "100/s", "5000/min", "20/h", "1000000/day", "3/month" (30 days). Nothing at all is "0/s", of any period, or "0":
+ * `count` is 0 then and `period_s` 1. */
 bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status)
     __attribute__((warn_unused_result));
 
 /* In the largest unit that needs no fraction, as the readers take it. `bytes` and `us` are at least 0. */
 struct units_shown units_show_bytes(int64_t bytes);
 struct units_shown units_show_duration(int64_t us);
+/* By the shortest period that needs no fraction. `period_s` divides one of the periods. */
+struct units_shown units_show_rate(int64_t count, int64_t period_s);
 /* Any text, made fit for a message: control characters become '?', a long text is cut and ends in "...". */
 struct units_shown units_show_text(struct bytes text);
 

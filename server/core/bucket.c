@@ -60,6 +60,9 @@ static int64_t refill(int64_t utok, int64_t elapsed_us, const struct bucket_limi
 
 /* From now until a limit has gained `utok` since `at`, which lies `ahead_us` after now (negative: before). */
 static int64_t time_to(int64_t utok, int64_t ahead_us, const struct bucket_limit *limit) {
+    if (limit->count == 0) {
+        return utok > 0 ? BUCKET_MAX_EXACT : 0;
+    }
     __int128 gain_us = ((__int128)utok * limit->period_s + limit->count - 1) / limit->count;
     if (gain_us >= BUCKET_MAX_EXACT) {
         return BUCKET_MAX_EXACT;

@@ -47,7 +47,7 @@ enum bucket_algorithm { BUCKET_TOKEN, BUCKET_LEAKY };
 struct bucket_limit {
     uint32_t id; /* identifies the limit inside a record across quota changes */
     enum bucket_algorithm algorithm;
-    int64_t count;    /* tokens ... */
+    int64_t count;    /* tokens ...; 0: it gains none, ever (a ban, which no script takes) */
     int64_t period_s; /* ... per so many seconds, in lowest terms; count * period_s <= BUCKET_MAX_EXACT */
     int64_t burst_utok;
 };

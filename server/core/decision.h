@@ -7,7 +7,7 @@
 
 /* Numbered as in proto/sluice.proto. */
 enum decision_source {
-    DECISION_NONE,  /* no quota matched, no bucket was asked */
+    DECISION_NONE,  /* no bucket was asked: no quota matched, or one that is unlimited or banned */
     DECISION_STORE, /* Redis decided */
     DECISION_LEASE,
     DECISION_DENIED_CACHE,
@@ -19,8 +19,9 @@ struct decision {
     bool allowed;
     bool matched;  /* a quota matched */
     bool degraded; /* the store could not be asked, the frontend decided by itself; source is DECISION_LOCAL */
+    bool would_deny; /* allowed by shadow mode alone */
     enum decision_source source;
-    const char *limit_name; /* borrowed from the quota; "" when nothing matched */
+    const char *limit_name; /* borrowed from the quota; "" when no limit decided */
     int64_t limit_tokens;   /* its burst */
     int64_t remaining_tokens;
     int64_t retry_after_us, reset_after_us, wait_us;

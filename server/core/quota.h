@@ -1,10 +1,13 @@
-/* quota.h — the quotas in force: an immutable set, found by tenant and resource.
+/* quota.h — one quota: its rules as an operator writes them, and the object that decisions read.
  *
- * Built once by quota/registry, then read by every worker; reference-counted, so that a set can be swapped by
- * pointer while checks hold the old one. Pure: no I/O. */
+ * `struct quota_rules` is a plain value to be filled, checked, compared and copied. `struct quota` is what a
+ * quota_set.h makes of it: one allocation of just the size that is needed, immutable, counted by holds, and shared
+ * by the sets that follow one another. Only the counters of shadow mode change. Any thread may look, hold and
+ * release. Pure: no I/O. */
 #ifndef SLUICE_CORE_QUOTA_H
 #define SLUICE_CORE_QUOTA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,43 +25,71 @@ enum {
 /* What decides when the store cannot. */
 enum quota_on_store_failure { QUOTA_FAILS_LOCAL, QUOTA_FAILS_ALLOW, QUOTA_FAILS_DENY };
 
-struct quota {
-    uint32_t index;    /* 0 ... quota_set_count - 1, the place in the set */
-    uint32_t n_limits; /* 1 ... BUCKET_MAX_LIMITS */
+/* In shadow everything is decided and charged, and then allowed; what would have been denied is counted. */
+enum quota_mode { QUOTA_ENFORCED, QUOTA_IN_SHADOW };
+
+/* All zero: enforced, local on failure, no limits yet. */
+struct quota_rules {
+    bool is_unlimited; /* everything is allowed; there are no limits then, and nothing else differs from zero */
     enum quota_on_store_failure on_store_failure;
-    struct bucket_limit limits[BUCKET_MAX_LIMITS];
+    enum quota_mode mode;
+    uint32_t n_limits; /* 1 ... BUCKET_MAX_LIMITS, or 0 when is_unlimited */
+    struct bucket_limit
+        limits[BUCKET_MAX_LIMITS]; /* of count 0 (and period_s 1): a ban, everything is denied */
     char limit_names[BUCKET_MAX_LIMITS][QUOTA_LIMIT_NAME_MAX_BYTES + 1];
 };
 
-/* What a check gets whose tenant and resource no quota matches. */
-enum quota_unknown { QUOTA_UNKNOWN_ALLOW, QUOTA_UNKNOWN_DENY };
+/* Checks answered since the quota was made, peeks left out. */
+struct quota_shadow {
+    _Atomic uint64_t n_allowed, n_would_deny;
+};
 
-struct quota_set;
+struct quota {
+    _Atomic uint32_t n_holds;
+    uint32_t index;    /* its place in the set, and in each set that follows; see quota_set.h */
+    uint64_t revision; /* of its last change */
+    uint32_t n_limits; /* 0 when is_unlimited */
+    uint8_t tenant_len, resource_len;
+    bool is_unlimited; /* allow without asking anybody */
+    bool is_banned;    /* deny without asking anybody: a limit's rate is 0 */
+    enum quota_mode mode;
+    enum quota_on_store_failure on_store_failure;
+    const struct bucket_limit *limits; /* these three point into the quota's own memory */
+    const char *const *limit_names;
+    struct quota_shadow *shadow; /* NULL unless mode is QUOTA_IN_SHADOW */
+};
 
-/* An empty set that allows what it does not know, held once; NULL when memory is short. */
-struct quota_set *quota_set_create(void);
-struct quota_set *quota_set_hold(struct quota_set *set);
-/* Gives one hold back and nulls the pointer; the last one frees. Any thread. */
-void quota_set_release(struct quota_set **set);
+/* ---- rules ---- */
 
-/* Names limits[index] of a quota that is being made, and sets its id from the name. False with a reason: not
- * 1 to 32 of [A-Za-z0-9_.-], or a limit before it has the name. */
-bool quota_name_limit(struct quota *quota, uint32_t index, struct bytes name, struct status *status)
+/* Names limits[index] and sets its id from the name. False with a reason: not 1 to 32 of [A-Za-z0-9_.-], or a
+ * limit before it has the name. */
+bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes name, struct status *status)
+    __attribute__((warn_unused_result));
+/* Sets the ids of the limits from their names. False with a reason: no limits or too many, or limits beside
+ * is_unlimited, or a bad name. */
+bool quota_rules_check(struct quota_rules *rules, struct status *status) __attribute__((warn_unused_result));
+/* Of rules that were checked. */
+bool quota_rules_are_equal(const struct quota_rules *a, const struct quota_rules *b);
+
+/* `tenant` is a name or "*" (every tenant that has no match of its own); `resource` is a name or a prefix that ends
+ * in "*" ("api.*", "*"). False with a reason: empty, too long, a control character, another '*'. */
+bool quota_check_pattern(struct bytes tenant, struct bytes resource, struct status *status)
     __attribute__((warn_unused_result));
 
-/* Adds a quota while the set is being built, copying it. `tenant` is a name or "*" (every tenant that has no
- * match of its own); `resource` is a name or a prefix that ends in "*" ("api.*", "*"). A limit's id is set from
- * its name. False with a reason: duplicate pattern or limit name, a name too long, no limits, out of memory. */
-bool quota_set_add(struct quota_set *set, struct bytes tenant, struct bytes resource, const struct quota *quota,
-                   struct status *status) __attribute__((warn_unused_result));
-void quota_set_set_unknown(struct quota_set *set, enum quota_unknown unknown);
+/* ---- the object ---- */
 
-/* The quota in force, borrowed from the set; NULL when none matches. Order: the tenant's exact resource, its
- * longest prefix, then the same for tenant "*". */
-const struct quota *quota_set_find(const struct quota_set *set, struct bytes tenant, struct bytes resource);
-enum quota_unknown quota_set_unknown(const struct quota_set *set);
-uint32_t quota_set_count(const struct quota_set *set);
-/* The most limits any quota of the set has; 0 for an empty set. */
-uint32_t quota_set_max_limits(const struct quota_set *set);
+/* Held once; NULL when memory is short. Rules and pattern were checked. */
+struct quota *quota_create(struct bytes tenant, struct bytes resource, const struct quota_rules *rules,
+                           uint32_t index, uint64_t revision);
+struct quota *quota_hold(struct quota *quota);
+/* Gives one hold back and nulls the pointer; the last one frees. */
+void quota_release(struct quota **quota);
+
+/* The pattern that it was made for; borrowed. Of quotas from quota_create alone. */
+struct bytes quota_tenant(const struct quota *quota);
+struct bytes quota_resource(const struct quota *quota);
+void quota_get_rules(const struct quota *quota, struct quota_rules *rules);
+/* By tenant, then by resource, bytewise: below, at or above 0, as memcmp. */
+int quota_compare(const struct quota *quota, struct bytes tenant, struct bytes resource);
 
 #endif

@@ -13,6 +13,7 @@ struct table_slot {
     int64_t at_us;
     int64_t debt_utok;
     uint32_t n_levels;
+    bool mark;
     struct bucket_level levels[];
 };
 
@@ -23,11 +24,7 @@ struct table {
     uint8_t *slots;
 };
 
-struct table *table_create(uint64_t max_keys, uint32_t max_levels) {
-    uint64_t n_sets = 1;
-    while (n_sets * TABLE_WAYS < max_keys && n_sets < UINT64_C(1) << 40) {
-        n_sets *= 2;
-    }
+static struct table *create(uint64_t n_sets, uint32_t max_levels) {
     struct table *table = malloc(sizeof *table);
     if (table == NULL) {
         return NULL;
@@ -39,6 +36,36 @@ struct table *table_create(uint64_t max_keys, uint32_t max_levels) {
         table_destroy(&table);
     }
     return table;
+}
+
+struct table *table_create(uint64_t max_keys, uint32_t max_levels) {
+    uint64_t n_sets = 1;
+    while (n_sets * TABLE_WAYS < max_keys && n_sets < UINT64_C(1) << 40) {
+        n_sets *= 2;
+    }
+    return create(n_sets, max_levels);
+}
+
+struct table *table_create_wider(const struct table *table, uint32_t max_levels) {
+    ensure(max_levels, >=, table->max_levels);
+    return create(table->set_mask + 1, max_levels);
+}
+
+uint32_t table_max_levels(const struct table *table) {
+    return table->max_levels;
+}
+
+void table_copy(struct table *to, const struct table *from, uint64_t first, uint64_t step) {
+    ensure(to->set_mask, ==, from->set_mask);
+    ensure(step, <=, from->set_mask + 1);
+    for (uint64_t set = first; set <= from->set_mask; set += step) {
+        for (uint64_t i = set * TABLE_WAYS; i < (set + 1) * TABLE_WAYS; i++) {
+            const struct table_slot *slot = (const void *)(from->slots + i * from->slot_bytes);
+            if (slot->n_levels > 0) {
+                memcpy(to->slots + i * to->slot_bytes, slot, from->slot_bytes);
+            }
+        }
+    }
 }
 
 void table_destroy(struct table **table) {
@@ -74,6 +101,10 @@ void table_load(const struct table_slot *slot, struct bucket_record *record) {
 
 int64_t *table_debt(struct table_slot *slot) {
     return &slot->debt_utok;
+}
+
+bool *table_mark(struct table_slot *slot) {
+    return &slot->mark;
 }
 
 void table_save(const struct table *table, struct table_slot *slot, struct hash128 hash,

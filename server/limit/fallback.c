@@ -1,7 +1,8 @@
 /* fallback.c — this frontend's own buckets for when the store cannot decide; see fallback.h for the rule.
  *
  * A set of the table and a stripe of locks are both found by the low bits of a hash, and there are at least as
- * many sets as stripes: who holds the stripe has the set to himself. */
+ * many sets as stripes: who holds the stripe has the set to himself. While the table is widened, some stripes are
+ * in the new one already. */
 #include "server/limit/fallback.h"
 
 #include <pthread.h>
@@ -17,10 +18,16 @@ enum { N_STRIPES = FALLBACK_MIN_KEYS / TABLE_WAYS };
 /* No bucket lacks more: it holds at most burst, and at least -burst. */
 #define MAX_DEBT_UTOK (2 * BUCKET_MAX_TOKENS * BUCKET_UTOK_PER_TOKEN)
 
+struct stripe {
+    pthread_mutex_t lock;
+    struct table *table; /* changed under the lock */
+};
+
 struct fallback {
-    pthread_mutex_t stripes[N_STRIPES];
-    struct table *table;
-    uint32_t max_limits;
+    struct stripe stripes[N_STRIPES];
+    pthread_mutex_t widen_lock;
+    struct table *table; /* the one that all stripes are in, unless widen_lock is held. A slot's mark:
+                            the store has decided the key's last check */
     pthread_mutex_t overflow_lock;
     struct overflow overflow;
     _Atomic uint32_t fleet_size;
@@ -34,13 +41,14 @@ struct fallback *fallback_create(uint64_t max_keys, uint32_t max_limits) {
     if (fallback == NULL) {
         return NULL;
     }
-    *fallback = (struct fallback){.max_limits = max_limits > 0 ? max_limits : 1};
+    *fallback = (struct fallback){.table = table_create(max_keys, max_limits > 0 ? max_limits : 1)};
     for (size_t i = 0; i < N_STRIPES; i++) {
-        pthread_mutex_init(&fallback->stripes[i], NULL);
+        fallback->stripes[i].table = fallback->table;
+        pthread_mutex_init(&fallback->stripes[i].lock, NULL);
     }
+    pthread_mutex_init(&fallback->widen_lock, NULL);
     pthread_mutex_init(&fallback->overflow_lock, NULL);
     fallback_set_fleet_size(fallback, 1);
-    fallback->table = table_create(max_keys, fallback->max_limits);
     if (fallback->table == NULL) {
         fallback_destroy(&fallback);
     }
@@ -56,10 +64,31 @@ void fallback_destroy(struct fallback **handle) {
     table_destroy(&fallback->table);
     overflow_deinit(&fallback->overflow);
     pthread_mutex_destroy(&fallback->overflow_lock);
+    pthread_mutex_destroy(&fallback->widen_lock);
     for (size_t i = 0; i < N_STRIPES; i++) {
-        pthread_mutex_destroy(&fallback->stripes[i]);
+        pthread_mutex_destroy(&fallback->stripes[i].lock);
     }
     free(fallback);
+}
+
+bool fallback_widen(struct fallback *fallback, uint32_t max_limits) {
+    pthread_mutex_lock(&fallback->widen_lock);
+    struct table *old = fallback->table, *wider = old;
+    if (max_limits > table_max_levels(old)) {
+        wider = table_create_wider(old, max_limits);
+    }
+    for (size_t i = 0; wider != NULL && wider != old && i < N_STRIPES; i++) {
+        pthread_mutex_lock(&fallback->stripes[i].lock);
+        table_copy(wider, old, i, N_STRIPES);
+        fallback->stripes[i].table = wider;
+        pthread_mutex_unlock(&fallback->stripes[i].lock);
+    }
+    if (wider != NULL && wider != old) {
+        fallback->table = wider;
+        table_destroy(&old);
+    }
+    pthread_mutex_unlock(&fallback->widen_lock);
+    return wider != NULL;
 }
 
 void fallback_set_fleet_size(struct fallback *fallback, uint32_t fleet_size) {
@@ -76,10 +105,10 @@ static int64_t fleet_size(const struct fallback *fallback) {
     return atomic_load_explicit(&fallback->fleet_size, memory_order_relaxed);
 }
 
-static pthread_mutex_t *lock_key(struct fallback *fallback, struct hash128 hash) {
-    pthread_mutex_t *lock = &fallback->stripes[hash.high & (N_STRIPES - 1)];
-    pthread_mutex_lock(lock);
-    return lock;
+static struct stripe *lock_key(struct fallback *fallback, struct hash128 hash) {
+    struct stripe *stripe = &fallback->stripes[hash.high & (N_STRIPES - 1)];
+    pthread_mutex_lock(&stripe->lock);
+    return stripe;
 }
 
 /* The only place where a debt changes. */
@@ -93,39 +122,6 @@ static void set_debt(struct fallback *fallback, struct table_slot *slot, int64_t
 }
 
 /* ---- what the store says ---- */
-
-/* What was granted here after the store was asked, all over the fleet as far as anybody here can tell, comes off
- * what it says. Returns after how long the record is full. */
-static int64_t subtract_debt(struct fallback *fallback, const struct quota *quota, int64_t debt_utok,
-                             struct bucket_record *record, int64_t now_us) {
-    for (uint32_t i = 0; i < record->n_levels; i++) {
-        record->levels[i].utok -= debt_utok * fleet_size(fallback);
-    }
-    struct bucket_verdict verdict;
-    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
-    return verdict.full_after_us;
-}
-
-void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
-                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
-    if (record->n_levels < 1 || record->n_levels > fallback->max_limits) {
-        return; /* nothing is known there, or left over from a quota with more limits than any has now */
-    }
-    pthread_mutex_t *lock = lock_key(fallback, hash);
-    bool is_known;
-    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
-        struct bucket_record less = *record;
-        full_after_us = subtract_debt(fallback, quota, *table_debt(slot), &less, now_us);
-        table_save(fallback->table, slot, hash, &less, now_us + full_after_us);
-    } else if (slot != NULL) {
-        set_debt(fallback, slot, 0);
-        table_save(fallback->table, slot, hash, record, now_us + full_after_us);
-    }
-    pthread_mutex_unlock(lock);
-}
-
-/* ---- deciding without it ---- */
 
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
 static void complete(struct bucket_record *record, const struct quota *quota, int64_t now_us) {
@@ -141,6 +137,71 @@ static void complete(struct bucket_record *record, const struct quota *quota, in
     }
     *record = full;
 }
+
+/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
+static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
+                           int64_t now_us, struct fallback_debt *debt) {
+    int64_t levels_utok[BUCKET_MAX_LIMITS];
+    bool is_any = false;
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
+        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
+        is_any = is_any || debt->charges_utok[i] > 0;
+    }
+    return is_any;
+}
+
+/* What the store says of a key that was decided here meanwhile, or that owes. What it owes comes off, all over the
+ * fleet as far as anybody here can tell: the store was asked before it was granted, or is not told yet; what has
+ * come back since is owed no more. And the bucket here is not refilled: what the store has too much, the fleet has
+ * just granted without it. Returns after how long the record is full. */
+static int64_t correct(struct fallback *fallback, struct table_slot *slot, const struct quota *quota,
+                       struct bucket_record *record, int64_t now_us) {
+    struct bucket_record here, corrected = {.at_us = now_us, .n_levels = quota->n_limits};
+    struct fallback_debt debt = {.spent_utok = *table_debt(slot)};
+    int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS], owed_utok = 0;
+    table_load(slot, &here);
+    reckon_charges(&here, quota, fleet_size(fallback), now_us, &debt);
+    bucket_levels(&here, quota->limits, quota->n_limits, now_us, here_utok);
+    bucket_levels(record, quota->limits, quota->n_limits, now_us, there_utok);
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        int64_t utok = there_utok[i] - debt.charges_utok[i] * fleet_size(fallback);
+        corrected.levels[i] =
+            (struct bucket_level){quota->limits[i].id, utok < here_utok[i] ? utok : here_utok[i]};
+        owed_utok = debt.charges_utok[i] > owed_utok ? debt.charges_utok[i] : owed_utok;
+    }
+    set_debt(fallback, slot, owed_utok);
+    *record = corrected;
+    struct bucket_verdict verdict;
+    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
+    return verdict.full_after_us;
+}
+
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+                   const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
+    struct stripe *stripe = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    uint32_t max_levels = table_max_levels(stripe->table);
+    /* Else nothing is known there, or of a quota with more limits than there is room for. */
+    bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && quota->n_limits <= max_levels;
+    if (slot != NULL && is_telling) {
+        struct bucket_record noted = *record;
+        if (is_known && (*table_debt(slot) > 0 || !*table_mark(slot))) {
+            full_after_us = correct(fallback, slot, quota, &noted, now_us);
+        } else {
+            set_debt(fallback, slot, 0);
+        }
+        table_save(stripe->table, slot, hash, &noted, now_us + full_after_us);
+    }
+    if (slot != NULL && (is_known || is_telling)) {
+        *table_mark(slot) = true;
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
+/* ---- deciding without it ---- */
 
 /* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised. */
 static void check_for_all(struct bucket_record *record, const struct quota *quota, int64_t cost_tokens,
@@ -173,10 +234,10 @@ static void check_overflow(struct fallback *fallback, const struct quota *quota,
 
 void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                     int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
-    pthread_mutex_t *lock = lock_key(fallback, hash);
+    struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
-    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    bool has_place = slot != NULL && quota->n_limits <= fallback->max_limits;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    bool has_place = slot != NULL && quota->n_limits <= table_max_levels(stripe->table);
     if (has_place) {
         struct bucket_record record = {0};
         if (is_known) {
@@ -186,10 +247,13 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
         if (verdict->changed || (!is_known && !peek)) { /* a denied newcomer saves up from now */
             int64_t granted_utok = verdict->allowed ? cost_tokens * BUCKET_UTOK_PER_TOKEN : 0;
             set_debt(fallback, slot, (is_known ? *table_debt(slot) : 0) + granted_utok);
-            table_save(fallback->table, slot, hash, &record, now_us + verdict->full_after_us);
+            table_save(stripe->table, slot, hash, &record, now_us + verdict->full_after_us);
+        }
+        if (is_known || !peek) {
+            *table_mark(slot) = false;
         }
     }
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(&stripe->lock);
     if (!has_place) {
         check_overflow(fallback, quota, cost_tokens, now_us, peek, verdict);
     }
@@ -197,46 +261,32 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
 
 /* ---- telling the store ---- */
 
-/* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
-static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
-                           int64_t now_us, struct fallback_debt *debt) {
-    int64_t levels_utok[BUCKET_MAX_LIMITS];
-    bool is_any = false;
-    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
-        debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
-        is_any = is_any || debt->charges_utok[i] > 0;
-    }
-    return is_any;
-}
-
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt) {
     if (atomic_load_explicit(&fallback->n_debts, memory_order_relaxed) == 0) {
         return false;
     }
     bool is_owed = false;
-    pthread_mutex_t *lock = lock_key(fallback, hash);
+    struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
-    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0) {
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    if (slot != NULL && is_known && *table_debt(slot) > 0 && *table_mark(slot)) {
         struct bucket_record record;
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);
         is_owed = reckon_charges(&record, quota, fleet_size(fallback), now_us, debt);
         set_debt(fallback, slot, 0);
     }
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(&stripe->lock);
     return is_owed;
 }
 
 void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_t spent_utok, int64_t now_us) {
-    pthread_mutex_t *lock = lock_key(fallback, hash);
+    struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
-    struct table_slot *slot = table_find(fallback->table, hash, now_us, &is_known);
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known) {
         set_debt(fallback, slot, *table_debt(slot) + spent_utok);
     }
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(&stripe->lock);
 }

@@ -14,9 +14,10 @@
  * Where N x c is above the burst, the share of the burst would never pay for the check: then, and for this check
  * only, the bucket may fill up to N x c. Counted from when the store was lost, burst + rate * T holds even so.
  *
- * What is admitted here is remembered as a debt: `spent`. With the key's next check the store is told, for each
- * limit, min(spent, (burst - level) / N): what still lacks to a full bucket, since the rest has come back here
- * and would have come back there. Memory is a fixed number of bytes: a key that finds no place shares one bucket
+ * What is admitted here is remembered as a debt: `spent`. Once the store has decided a check of the key, it is
+ * told with the next one, for each limit, min(spent, (burst - level) / N): what still lacks to a full bucket,
+ * since the rest has come back here and would have come back there. The first check after an outage tells nothing:
+ * many of those are lost with a store that is still failing, and a debt with each would be lost too. Memory is a fixed number of bytes: a key that finds no place shares one bucket
  * of its quota with its like (whose debt is not told), and nothing is forgotten that is not full again. */
 #ifndef SLUICE_LIMIT_FALLBACK_H
 #define SLUICE_LIMIT_FALLBACK_H
@@ -46,6 +47,10 @@ struct fallback;
 /* Room for about `max_keys` keys (at least FALLBACK_MIN_KEYS) of up to `max_limits` limits. N is 1 until somebody
  * says otherwise. NULL when memory is short. */
 struct fallback *fallback_create(uint64_t max_keys, uint32_t max_limits);
+/* Makes room for limits that quotas to come may have, forgetting nothing; no decision waits longer than a small part
+ * of the table takes to copy. False when memory is short: then keys of quotas with more limits share the overflow
+ * buckets. */
+bool fallback_widen(struct fallback *fallback, uint32_t max_limits) __attribute__((warn_unused_result));
 /* Nobody may be using it any more. Nulls the pointer. */
 void fallback_destroy(struct fallback **fallback);
 
@@ -70,7 +75,8 @@ struct fallback_debt {
     int64_t charges_utok[BUCKET_MAX_LIMITS];
 };
 
-/* Takes the key's debt, to be told with its next check. False when there is nothing to tell. */
+/* Takes the key's debt, to be told with the check that is about to be made. False when there is nothing to tell,
+ * or the store has not decided the key's last check. */
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt);
 /* The store was certainly not told. */

@@ -32,6 +32,12 @@ void limiter_destroy(struct limiter **limiter) {
     *limiter = NULL;
 }
 
+void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas) {
+    struct quota_set *old = limiter->quotas;
+    limiter->quotas = quota_set_hold(quotas);
+    quota_set_release(&old);
+}
+
 static void count_decision(struct limiter_metrics *metrics, const struct limiter_call *call) {
     if (call->outcome != STORE_OK) {
         metric_inc(&metrics->undecided);
@@ -68,6 +74,22 @@ static void decide_by_default(struct limiter *limiter, struct limiter_call *call
         .source = DECISION_NONE,
         .limit_name = "",
     };
+}
+
+/* A quota that needs no bucket: unlimited, or banned by a limit whose rate is 0. */
+static void decide_at_once(struct limiter_call *call, const struct quota *quota) {
+    call->outcome = STORE_OK;
+    call->decision = (struct decision){
+        .allowed = quota->is_unlimited, .matched = true, .source = DECISION_NONE, .limit_name = ""};
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        if (quota->limits[i].count == 0) {
+            call->decision.limit_name = quota->limit_names[i];
+            call->decision.limit_tokens = quota->limits[i].burst_utok / BUCKET_UTOK_PER_TOKEN;
+            call->decision.retry_after_us = BUCKET_MAX_EXACT;
+            call->decision.reset_after_us = BUCKET_MAX_EXACT;
+            break;
+        }
+    }
 }
 
 static void decide_by_verdict(struct limiter_call *call, const struct bucket_verdict *verdict) {
@@ -132,7 +154,7 @@ static void decide_degraded(struct limiter_call *call, int64_t now_us) {
     call->decision.degraded = true;
 }
 
-/* ---- debts: what was granted locally goes with the key's next check ---- */
+/* ---- debts: what was granted locally goes with a check of the key ---- */
 
 static void take_debt(struct limiter_call *call, struct fallback_debt *debt, int64_t now_us) {
     struct store_call *store = &call->store;
@@ -156,6 +178,26 @@ static void settle_debt(struct limiter_call *call, int64_t now_us) {
 
 /* ---- the check ---- */
 
+/* In shadow mode the answer is counted and then allowed, and nobody is told to wait. */
+static void apply_mode(struct limiter_call *call, const struct quota *quota) {
+    struct decision *decision = &call->decision;
+    if (quota->shadow == NULL || call->outcome != STORE_OK) {
+        return;
+    }
+    decision->would_deny = !decision->allowed;
+    decision->allowed = true;
+    decision->retry_after_us = 0;
+    decision->wait_us = 0;
+    if (call->peek) {
+        return;
+    }
+    atomic_fetch_add_explicit(decision->would_deny ? &quota->shadow->n_would_deny : &quota->shadow->n_allowed,
+                              1, memory_order_relaxed);
+    if (decision->would_deny) {
+        metric_inc(&call->limiter->metrics->would_deny);
+    }
+}
+
 /* The store has decided, or failed to. */
 static void conclude(struct limiter_call *call, int64_t now_us) {
     struct limiter *limiter = call->limiter;
@@ -170,6 +212,7 @@ static void conclude(struct limiter_call *call, int64_t now_us) {
     } else {
         call->outcome = store->outcome;
     }
+    apply_mode(call, store->quota);
     count_decision(limiter->metrics, call);
 }
 
@@ -199,8 +242,14 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
         count_decision(limiter->metrics, call);
         return LIMITER_DONE;
     }
-    struct fallback_debt debt;
     call->limiter = limiter;
+    if (quota->is_unlimited || quota->is_banned) {
+        decide_at_once(call, quota);
+        apply_mode(call, quota);
+        count_decision(limiter->metrics, call);
+        return LIMITER_DONE;
+    }
+    struct fallback_debt debt;
     call->debt_utok = 0;
     call->store = (struct store_call){
         .quota = quota,

@@ -1,8 +1,10 @@
 /* limiter.h — allow or deny: finds the quota of a check and has a store decide, or a policy when the store cannot.
  *
- *   limiter_check ─ quota_set_find ─ none → the set's default, done
+ *   limiter_check ─ quota_set_find ─ none → the set's default, done; unlimited or banned → done
  *                 └ store_check ─┬─ done at once, or pending until call->done
  *                                └─ failed → what the quota says: a local bucket, allow or deny
+ *
+ * A quota in shadow mode is decided like any other, and what came of it is then allowed.
  *
  * One thread. Sees time and the store only as arguments, so that the whole decision runs in virtual time. */
 #ifndef SLUICE_LIMIT_LIMITER_H
@@ -14,7 +16,7 @@
 #include "server/base/bytes.h"
 #include "server/base/metric.h"
 #include "server/core/decision.h"
-#include "server/core/quota.h"
+#include "server/core/quota_set.h"
 #include "server/limit/fallback.h"
 #include "server/store/store.h"
 
@@ -45,6 +47,8 @@
       "Debts of keys (what was granted locally) that went with a check, by what became of them")               \
     X(debts_returned, METRIC_COUNTER, "sluice_debts_total", "result=\"kept\"", "")                             \
     X(debts_ambiguous, METRIC_COUNTER, "sluice_debts_total", "result=\"ambiguous\"", "")                       \
+    X(would_deny, METRIC_COUNTER, "sluice_would_deny_total", "",                                               \
+      "Checks that were allowed because their quota is in shadow mode")                                        \
     X(peeks, METRIC_COUNTER, "sluice_peeks_total", "", "Peeks answered; they take no tokens")                  \
     X(undecided, METRIC_COUNTER, "sluice_undecided_total", "",                                                 \
       "Checks and peeks that nobody could decide, for want of memory")
@@ -88,6 +92,9 @@ struct limiter *limiter_create(const struct limiter_options *options, struct quo
                                struct store *store, struct limiter_metrics *metrics);
 /* No call may be pending. Nulls the pointer. */
 void limiter_destroy(struct limiter **limiter);
+
+/* Holds `quotas` and decides by them from now on. Calls that are pending are decided by the quotas they began with. */
+void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
 
 /* DONE: the call's out fields are set, `done` is never called. PENDING: `done` is called exactly once, later,
  * and the call must live until then. */

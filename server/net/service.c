@@ -103,6 +103,7 @@ static void fill_decision(struct wire_decision *out, const struct decision *deci
         .reset_after_us = (uint64_t)decision->reset_after_us,
         .wait_us = (uint64_t)decision->wait_us,
         .degraded = decision->degraded,
+        .would_deny = decision->would_deny,
     };
 }
 

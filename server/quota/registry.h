@@ -10,7 +10,8 @@
  *     "*":
  *       "*": { limits: [ { algorithm: leaky_bucket, rate: 6000/min, burst: 50 } ] }
  *
- * A quota may say on_store_failure: local (the default), allow or deny.
+ * A quota may say on_store_failure: local (the default), allow or deny; mode: enforce (the default) or shadow. A
+ * rate of 0 denies everything; `unlimited: true`, alone, allows everything.
  * name defaults to the algorithm, algorithm to token_bucket, burst to one second's worth of rate (at least 1). */
 #ifndef SLUICE_QUOTA_REGISTRY_H
 #define SLUICE_QUOTA_REGISTRY_H
@@ -18,7 +19,7 @@
 #include <stddef.h>
 
 #include "server/base/status.h"
-#include "server/core/quota.h"
+#include "server/core/quota_set.h"
 
 /* Both return a set held once, or NULL with "file:line: field: reason" in `status`. */
 struct quota_set *registry_load_file(const char *path, struct status *status);

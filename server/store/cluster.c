@@ -55,12 +55,16 @@ static void finish(struct cluster_call *call, enum store_outcome outcome, const 
     call->done(call, outcome, reply);
 }
 
+/* One that still waits for its connection is withdrawn whole, and certainly not executed. */
 static void give_up(struct cluster_call *call) {
-    metric_inc(&call->cluster->metrics->timeouts);
+    bool was_written = call->command.state == REDIS_COMMAND_PAIRED;
+    if (was_written) {
+        metric_inc(&call->cluster->metrics->timeouts);
+    }
     redis_conn_withdraw(call->node->conn, &call->command);
     leave_node(call, call->deadline_us - call->sent_at_us >= FAIR_CHANCE_US ? BREAKER_BAD : BREAKER_NO_SIGN);
     topology_refresh_soon(call->cluster->topology);
-    finish(call, STORE_TIMEOUT, NULL);
+    finish(call, was_written ? STORE_TIMEOUT : STORE_DOWN, NULL);
 }
 
 void cluster_abandon(struct cluster_call *call) {

@@ -3,8 +3,9 @@
  *   cluster_submit ─ slot → node ─ breaker ─> redis_conn … reply ─┬─ redirected or not executed: again, ≤ 5 times
  *                        ^────────────────────────────────────────┘└ anything else: done
  *
- * Each call has a deadline, whatever happens to it, and a node whose breaker is open is not asked. One whose connection is lost after it was written is never
- * sent again: it may have been executed. Which node owns what is topology.h's affair. One thread, one loop. */
+ * Each call has a deadline, whatever happens to it, and a node whose breaker is open is not asked. One whose
+ * connection is lost after it was written is never sent again: it may have been executed. Which node owns what is
+ * topology.h's affair. One thread, one loop. */
 #ifndef SLUICE_STORE_CLUSTER_H
 #define SLUICE_STORE_CLUSTER_H
 

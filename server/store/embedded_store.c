@@ -19,8 +19,24 @@ static void decide(struct store_call *call, struct bucket_record *record, int64_
     call->outcome = STORE_OK;
 }
 
+/* Quotas may have come with more limits than the table was made for. */
+static bool widen(struct embedded_store *embedded, uint32_t max_limits) {
+    struct table *wider = table_create_wider(embedded->table, max_limits);
+    if (wider == NULL) {
+        return false;
+    }
+    table_copy(wider, embedded->table, 0, 1);
+    table_destroy(&embedded->table);
+    embedded->table = wider;
+    return true;
+}
+
 static enum store_progress embedded_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct embedded_store *embedded = (struct embedded_store *)(void *)store;
+    if (call->quota->n_limits > table_max_levels(embedded->table) && !widen(embedded, call->quota->n_limits)) {
+        call->outcome = STORE_NO_MEMORY;
+        return STORE_DONE;
+    }
     bool known;
     struct table_slot *slot = table_find(embedded->table, call->hash, now_us, &known);
     if (slot == NULL) {

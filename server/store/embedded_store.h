@@ -20,7 +20,8 @@ struct embedded_metrics {
     EMBEDDED_METRICS(METRIC_FIELD)
 };
 
-/* Remembers up to about `max_keys` keys whose quotas have at most `max_limits` limits. `metrics` is borrowed
+/* Remembers up to about `max_keys` keys whose quotas have at most `max_limits` limits; the first check by a quota with
+ * more has the table copied to a wider one, or is STORE_NO_MEMORY. `metrics` is borrowed
  * and must outlive the store. NULL, with a reason in `status`, when memory is short. */
 struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, struct embedded_metrics *metrics,
                                     struct status *status);

@@ -4,9 +4,9 @@
  *
  * Connects when started and again, by itself, whenever the connection is lost: after a full-jitter, exponential
  * back-off of 50 ms to 2 s. A name is resolved off the loop; its addresses are tried in turn, the one that worked
- * first, and once all have failed it is resolved anew, for the node may have moved. Every connection begins with a greeting (AUTH, and SCRIPT LOAD: a promoted replica's
- * cache is empty); commands are sent once its replies are in. It knows nothing of slots, redirects or deadlines: a reply
- * is handed up whatever it says. One thread. */
+ * first, and once all have failed it is resolved anew, for the node may have moved. Every connection begins with a
+ * greeting (AUTH, and SCRIPT LOAD: a promoted replica's cache is empty); commands are sent once its replies are
+ * in. It knows nothing of slots, redirects or deadlines: a reply is handed up whatever it says. One thread. */
 #ifndef SLUICE_STORE_REDIS_CONN_H
 #define SLUICE_STORE_REDIS_CONN_H
 

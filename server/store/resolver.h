@@ -42,7 +42,8 @@ void resolver_destroy(struct resolver **resolver);
 
 void resolver_request_init(struct resolver_request *request, resolver_answered_fn answered);
 /* True: under way, `answered` is called exactly once, from the loop, never before this returns. False when
- * memory is short, the system gives no thread, or RESOLVER_MAX_LOOKUPS are under way. The request must not be under way; `addr` is copied. */
+ * memory is short, the system gives no thread, or RESOLVER_MAX_LOOKUPS are under way. The request must not be
+ * under way; `addr` is copied. */
 bool resolver_ask(struct resolver *resolver, const struct node_addr *addr, struct resolver_request *request)
     __attribute__((warn_unused_result));
 /* Takes a request back: it will not be answered. One that is not under way is left alone. */

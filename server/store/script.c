@@ -39,6 +39,9 @@ size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t 
     out = put_number(out, (uint64_t)(check->cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
     for (uint32_t i = 0; i < check->n_limits; i++) {
         const struct bucket_limit *limit = &check->limits[i];
+        if (limit->count < 1) {
+            return 0;
+        }
         out = put_number(out, limit->id, 4);
         out = put_number(out, (uint64_t)limit->count, 8);
         out = put_number(out, (uint64_t)limit->period_s, 8);

@@ -44,7 +44,7 @@ struct script_check {
 };
 
 /* Packs the argument of one check; SCRIPT_CHECK_ARG_MAX_BYTES always suffice. Returns its length; 0 when it
- * would exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS. */
+ * would exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS, or a limit's count is 0. */
 size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t cap);
 
 /* Works out the verdict of a check from the script's reply, which holds the time and the record that stands; so

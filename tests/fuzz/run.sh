@@ -11,6 +11,11 @@ for fuzzer in "$1"/fuzz_*[!.]?; do
     mkdir "$dir/$name"
     case $name in # what chance alone would take long to find
     fuzz_registry) cp deploy/sample/quotas.yaml "$dir/$name/" ;;
+    fuzz_quota_json)
+        printf '{"limits":[{"name":"a","algorithm":"leaky_bucket","rate":"0/s","burst":2,"scope":"key"}],%s}' \
+            '"on_store_failure":"deny","mode":"shadow"' >"$dir/$name/full"
+        printf '{"unlimited":true}' >"$dir/$name/unlimited"
+        ;;
     fuzz_redis_reply) printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots" ;;
     esac
     if "$fuzzer" -max_total_time="${FUZZ_SECONDS:-20}" -max_len=8192 -timeout=5 -rss_limit_mb=1024 \

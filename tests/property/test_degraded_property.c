@@ -17,13 +17,14 @@ struct model_store {
     struct store store;
     struct bucket_record *record; /* shared by all ways */
     bool is_down;
+    enum store_outcome failure; /* when it is down: certainly not charged, or nobody knows (but it was not) */
     struct store_call *pending;
 };
 
 static enum store_progress model_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct model_store *model = (struct model_store *)(void *)store;
     if (model->is_down) {
-        call->outcome = STORE_DOWN;
+        call->outcome = model->failure;
         return STORE_DONE;
     }
     struct trace trace = {.now_us = now_us, .n_limits = 1, .cost_tokens = call->cost_tokens};
@@ -58,12 +59,12 @@ static struct bytes text(const char *string) {
 
 static void fleet_make(struct fleet *fleet, uint32_t n, int64_t rate_per_s, int64_t burst_tokens) {
     struct status status;
-    struct quota quota = {.n_limits = 1};
+    struct quota_rules rules = {.n_limits = 1};
     *fleet = (struct fleet){.n = n, .quotas = quota_set_create()};
-    assert_true(quota_name_limit(&quota, 0, text("one"), &status));
-    assert_true(bucket_set_rate(&quota.limits[0], rate_per_s, 1, &status));
-    quota.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
-    assert_true(quota_set_add(fleet->quotas, text("t"), text("r"), &quota, &status));
+    assert_true(quota_name_limit(&rules, 0, text("one"), &status));
+    assert_true(bucket_set_rate(&rules.limits[0], rate_per_s, 1, &status));
+    rules.limits[0].burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN;
+    assert_true(quota_set_put(fleet->quotas, text("t"), text("r"), &rules, 0, &status));
     for (uint32_t i = 0; i < n; i++) {
         struct frontend *frontend = &fleet->frontends[i];
         frontend->store = (struct model_store){.store.ops = &model_ops, .record = &fleet->record};
@@ -117,6 +118,7 @@ struct run {
     int64_t rate, burst, mean_steps;
     int64_t room; /* the burst, or more when a check that all N would make exceeds it */
     int64_t n_admitted;
+    int64_t turned_at_step[MAX_FRONTENDS];
 };
 
 static void run_begin(struct run *run, uint64_t number) {
@@ -125,12 +127,21 @@ static void run_begin(struct run *run, uint64_t number) {
     run->burst = 1 + (int64_t)trace_random(&run->random, 300);
     run->mean_steps = 1 + (int64_t)trace_random(&run->random, 1000);
     run->n_admitted = 0;
-    fleet_make(&run->fleet, 1 + (uint32_t)(number % MAX_FRONTENDS), run->rate, run->burst);
+    memset(run->turned_at_step, 0, sizeof run->turned_at_step);
+    fleet_make(&run->fleet, 1 + (uint32_t)(number / 2 % MAX_FRONTENDS), run->rate, run->burst);
+    for (uint32_t i = 0; i < run->fleet.n; i++) {
+        run->fleet.frontends[i].store.failure = number % 2 == 0 ? STORE_DOWN : STORE_LOST;
+    }
     run->room = run->burst > run->fleet.n ? run->burst : run->fleet.n;
 }
 
-static bool turns(struct run *run) {
-    return trace_random(&run->random, (uint64_t)run->mean_steps) == 0;
+/* A breaker asks a node that failed every 100 ms, so nothing comes or goes faster for a frontend. */
+static bool turns(struct run *run, uint32_t who, int64_t step) {
+    enum { LEAST_STEPS = 50 };
+    bool is_turning = step - run->turned_at_step[who] >= LEAST_STEPS &&
+                      trace_random(&run->random, (uint64_t)run->mean_steps) == 0;
+    run->turned_at_step[who] = is_turning ? step : run->turned_at_step[who];
+    return is_turning;
 }
 
 static void expect_at_most(const struct run *run, uint64_t number, double n_due) {
@@ -147,14 +158,16 @@ static void test_flapping_store_neither_doubles_the_rate_nor_halves_it(void **st
         bool is_down = false;
         run_begin(&run, number);
         for (int64_t step = 0; step < RUN_STEPS; step++) {
-            is_down = is_down != turns(&run);
+            is_down = is_down != turns(&run, 0, step);
             for (uint32_t i = 0; i < run.fleet.n; i++) {
                 run.fleet.frontends[i].store.is_down = is_down;
             }
             run.n_admitted += ask_all(&run.fleet, START_US + step * STEP_US);
             expect_at_most(&run, number, (double)(2 * run.room) + (double)(run.rate * step * STEP_US) * 1e-6);
         }
-        assert_true((double)run.n_admitted >= 0.95 * (double)(run.rate * RUN_STEPS * STEP_US) * 1e-6);
+        bool is_small = run.burst < 10; /* it overflows between two steps */
+        assert_true(is_small ||
+                    (double)run.n_admitted >= 0.95 * (double)(run.rate * RUN_STEPS * STEP_US) * 1e-6);
         fleet_unmake(&run.fleet);
     }
 }
@@ -172,7 +185,7 @@ static void test_frontends_cut_off_one_by_one_add_their_share_at_most(void **sta
             uint32_t n_down = 0;
             for (uint32_t i = 0; i < n; i++) {
                 bool *is_down = &run.fleet.frontends[i].store.is_down;
-                *is_down = *is_down != turns(&run);
+                *is_down = *is_down != turns(&run, i, step);
                 n_down += *is_down;
             }
             run.n_admitted += ask_all(&run.fleet, START_US + step * STEP_US);

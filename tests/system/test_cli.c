@@ -8,7 +8,10 @@ enum { LIMIT_S = 20, EXIT_ALLOWED = 0, EXIT_DENIED = 1, EXIT_TROUBLE = 2 };
 static const char quotas[] = "tenants:\n"
                              "  t:\n"
                              "    five: { limits: [ { name: per_key, rate: 1/h, burst: 5 } ] }\n"
-                             "    queue: { limits: [ { algorithm: leaky_bucket, rate: 1/min, burst: 5 } ] }\n";
+                             "    queue: { limits: [ { algorithm: leaky_bucket, rate: 1/min, burst: 5 } ] }\n"
+                             "    free: { unlimited: true }\n"
+                             "    banned: { limits: [ { rate: 0 } ] }\n"
+                             "    tried: { mode: shadow, limits: [ { rate: 1/h, burst: 1 } ] }\n";
 
 /* Nobody listens on port 1. */
 static const char nowhere[] = "127.0.0.1:1";
@@ -107,6 +110,26 @@ static void test_unknown_resource_is_allowed_and_says_so(void **state) {
     CHECK(world, &run, "t", "other", "bob");
     assert_string_equal(run.out, "ALLOW  no quota matches\n");
     assert_int_equal(run.exit_code, EXIT_ALLOWED);
+}
+
+static void test_unlimited_banned_and_shadow_say_so(void **state) {
+    struct world *world = *state;
+    struct run run;
+    CHECK(world, &run, "t", "free", "bob", "--cost", "1000000000");
+    assert_string_equal(run.out, "ALLOW  unlimited\n");
+    CHECK(world, &run, "t", "banned", "bob");
+    assert_string_equal(run.out, "DENY  banned: the rate is 0\n");
+    assert_int_equal(run.exit_code, EXIT_DENIED);
+    CHECK(world, &run, "t", "tried", "bob");
+    assert_null(strstr(run.out, "would deny"));
+    CHECK(world, &run, "t", "tried", "bob");
+    assert_contains(run.out, "ALLOW  remaining 0/1  reset ");
+    assert_contains(run.out, "  source embedded, would deny (shadow mode)\n");
+    assert_int_equal(run.exit_code, EXIT_ALLOWED);
+    CHECK(world, &run, "t", "tried", "bob", "--json");
+    json_t *object = json_loads(run.out, 0, NULL);
+    assert_true(json_is_true(json_object_get(object, "would_deny")));
+    json_decref(object);
 }
 
 static json_int_t integer_of(const json_t *object, const char *name) {
@@ -358,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_cost_is_charged),
         cmocka_unit_test(test_count_sums_up),
         cmocka_unit_test(test_unknown_resource_is_allowed_and_says_so),
+        cmocka_unit_test(test_unlimited_banned_and_shadow_say_so),
         cmocka_unit_test(test_json_says_the_same),
         cmocka_unit_test(test_no_server_is_an_error_that_names_it),
         cmocka_unit_test(test_without_a_server_the_callers_policy_decides),

@@ -53,19 +53,23 @@ static bool load_text(void *text) {
 }
 
 /* Enough for every table to grow. */
-static void test_quotas_load_whole_or_not_at_all(void **state) {
-    (void)state;
-    char text[8192] = "tenants:\n";
-    size_t n = strlen(text);
+static void write_quotas(char text[8192]) {
+    size_t n = (size_t)sprintf(text, "tenants:\n");
     for (int tenant = 0; tenant < 4; tenant++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "  t%d:\n", tenant);
+        n += (size_t)snprintf(text + n, 8192 - n, "  t%d:\n", tenant);
         for (int resource = 0; resource < 6; resource++) {
-            n += (size_t)snprintf(text + n, sizeof text - n,
+            n += (size_t)snprintf(text + n, 8192 - n,
                                   "    'r%d%s': {limits: [{name: l, rate: 5/s, burst: 10}]}\n", resource,
                                   resource % 2 == 0 ? ".*" : "");
         }
     }
-    assert_true(n < sizeof text - 1);
+    assert_true(n < 8192 - 1);
+}
+
+static void test_quotas_load_whole_or_not_at_all(void **state) {
+    (void)state;
+    char text[8192];
+    write_quotas(text);
     failing_malloc_sweep(load_text, text, 20);
 }
 
@@ -88,6 +92,83 @@ static void test_a_quota_file_loads_or_is_refused(void **state) {
     write_file("default: deny\ntenants: {demo: {hello: {limits: [{rate: 5/s}]}}}\n");
     failing_malloc_sweep(load_file, NULL, 10);
     unlink(path);
+}
+
+static bool edit(struct quota_set *set, struct status *status) {
+    struct quota_rules rules = {.is_unlimited = true};
+    bool is_good = quota_set_remove(set, of("t1"), of("r3"), status) &&
+                   quota_set_remove(set, of("t2"), of("r2.*"), status);
+    char tenant[16];
+    for (int i = 0; is_good && i < 40; i++) {
+        snprintf(tenant, sizeof tenant, "new%d", i);
+        is_good = quota_set_put(set, of(tenant), of(i % 2 == 0 ? "x.*" : "x"), &rules, 1, status);
+    }
+    return is_good;
+}
+
+/* Whatever fails, the set is what it was or what it became, and its source is as it was. */
+static bool edit_copy(void *arg) {
+    const struct quota_set *source = arg;
+    struct status status = {""};
+    failing_malloc_begin();
+    struct quota_set *copy = quota_set_copy(source);
+    bool is_good = copy != NULL && edit(copy, &status);
+    failing_malloc_end();
+    if (!is_good) {
+        assert_true(failing_malloc_has_failed());
+    }
+    if (copy != NULL) {
+        failing_malloc_relieve();
+        assert_true(edit(copy, &status));
+        assert_int_equal(quota_set_count(copy), 24 - 2 + 40);
+        assert_null(quota_set_get(copy, of("t1"), of("r3")));
+        assert_non_null(quota_set_find(copy, of("new38"), of("x.y")));
+        assert_non_null(quota_set_find(copy, of("t3"), of("r5")));
+    }
+    assert_int_equal(quota_set_count(source), 24);
+    assert_non_null(quota_set_get(source, of("t1"), of("r3")));
+    quota_set_release(&copy);
+    return is_good;
+}
+
+static void test_sets_are_edited_or_left_alone(void **state) {
+    (void)state;
+    char text[8192];
+    struct status status;
+    write_quotas(text);
+    struct quota_set *set = registry_load_text("quotas", text, strlen(text), &status);
+    assert_non_null(set);
+    failing_malloc_sweep(edit_copy, set, 50);
+    quota_set_release(&set);
+}
+
+/* A table that cannot be widened is left as it is, and quotas with more limits share the overflow bucket. */
+static bool widen_fallback(void *arg) {
+    (void)arg;
+    static const struct bucket_limit limits[2] = {
+        {.id = 1, .count = 1, .period_s = 1, .burst_utok = 3000000},
+        {.id = 2, .count = 1, .period_s = 1, .burst_utok = 9000000},
+    };
+    static const struct quota one = {.n_limits = 1, .limits = limits}, two = {.n_limits = 2, .limits = limits};
+    struct fallback *fallback = fallback_create(FALLBACK_MIN_KEYS, 1);
+    struct hash128 key = {.low = 1, .high = 1};
+    struct bucket_verdict verdict;
+    assert_non_null(fallback);
+    fallback_check(fallback, key, &one, 1, 1000, false, &verdict);
+    failing_malloc_begin();
+    bool is_wide = fallback_widen(fallback, 2);
+    failing_malloc_end();
+    assert_true(is_wide || failing_malloc_has_failed());
+    fallback_check(fallback, key, &two, 1, 1000, false, &verdict);
+    assert_true(verdict.allowed);
+    assert_int_equal(verdict.remaining_utok, is_wide ? 1000000 : 2000000);
+    fallback_destroy(&fallback);
+    return is_wide;
+}
+
+static void test_local_buckets_are_widened_or_left_alone(void **state) {
+    (void)state;
+    failing_malloc_sweep(widen_fallback, NULL, 2);
 }
 
 static bool load_config(void *arg) {
@@ -163,8 +244,8 @@ static enum store_outcome take(struct store *store, const struct quota *quota, i
 /* More keys than there is room for, so that the overflow bucket is made. */
 static bool fill_embedded(void *arg) {
     (void)arg;
-    static const struct quota quota = {
-        .n_limits = 1, .limits = {{.id = 1, .count = 1, .period_s = 1, .burst_utok = 1000000000}}};
+    static const struct bucket_limit limit = {.id = 1, .count = 1, .period_s = 1, .burst_utok = 1000000000};
+    static const struct quota quota = {.n_limits = 1, .limits = &limit};
     struct embedded_metrics metrics = {0};
     struct status status = {""};
     bool is_good = true;
@@ -382,6 +463,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quotas_load_whole_or_not_at_all),
         cmocka_unit_test(test_a_quota_file_loads_or_is_refused),
+        cmocka_unit_test(test_sets_are_edited_or_left_alone),
+        cmocka_unit_test(test_local_buckets_are_widened_or_left_alone),
         cmocka_unit_test(test_options_load_whole_or_not_at_all),
         cmocka_unit_test(test_the_codec_allocates_only_when_made),
         cmocka_unit_test(test_the_embedded_store_decides_or_says_why_not),

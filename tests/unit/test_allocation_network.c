@@ -158,7 +158,7 @@ static void test_the_cluster_recovers_from_every_want_of_memory(void **state) {
 
 static const struct quota quota = {
     .n_limits = 1,
-    .limits = {{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
+    .limits = (const struct bucket_limit[]){{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
 };
 
 static void count_done(struct store_call *call) {

@@ -334,6 +334,17 @@ static void test_peek_tells_and_takes_nothing(void **state) {
     assert_int_equal(peeked.retry_after_us, SECOND_US);
 }
 
+static void test_a_limit_without_a_rate_gains_nothing(void **state) {
+    (void)state;
+    struct bucket_limit limit = {.id = 1, .period_s = 1, .burst_utok = 2 * BUCKET_UTOK_PER_TOKEN};
+    struct bucket_record record = {.n_levels = 0};
+    assert_int_equal(count_allowed(&record, &limit, START_US, 5), 2);
+    struct bucket_verdict verdict = check(&record, &limit, 1, START_US + YEAR_US);
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.retry_after_us, BUCKET_MAX_EXACT);
+    assert_int_equal(verdict.reset_after_us, BUCKET_MAX_EXACT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rate_is_kept_in_lowest_terms),
@@ -359,6 +370,7 @@ int main(void) {
         cmocka_unit_test(test_cost_above_burst_is_never_granted),
         cmocka_unit_test(test_times_saturate),
         cmocka_unit_test(test_peek_tells_and_takes_nothing),
+        cmocka_unit_test(test_a_limit_without_a_rate_gains_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

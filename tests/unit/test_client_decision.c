@@ -19,7 +19,8 @@ static void test_every_field_is_copied(void **state) {
                      .retry_after_us = 200,
                      .reset_after_us = 1400,
                      .wait_us = 7,
-                     .degraded = true},
+                     .degraded = true,
+                     .would_deny = true},
     };
     struct sluice_decision decision;
     (void)state;
@@ -35,12 +36,15 @@ static void test_every_field_is_copied(void **state) {
     assert_int_equal(decision.reset_after_us, 1400);
     assert_int_equal(decision.wait_us, 7);
     assert_true(decision.degraded);
+    assert_true(decision.would_deny);
     assert_string_equal(decision.message, "");
     item.decision.verdict = WIRE_ALLOW;
     item.decision.degraded = false;
+    item.decision.would_deny = false;
     client_decision_read(&decision, &item);
     assert_true(decision.allowed);
     assert_false(decision.degraded);
+    assert_false(decision.would_deny);
 }
 
 static void test_failed_item_keeps_status_and_message_only(void **state) {

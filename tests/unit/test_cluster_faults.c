@@ -171,7 +171,7 @@ static void test_moved_to_an_address_that_never_answers_ends_at_the_deadline(voi
     turn_until(bench.loop, metric_get(&bench.metrics.errors_moved) == 1);
     ask(&bench, &other, SLOT + 1, USUAL_TIMEOUT_US); /* what is not there is no burden to the rest */
     assert_ends(&bench, &other, STORE_OK, "of a");
-    assert_ends(&bench, &lost, STORE_TIMEOUT, "");
+    assert_ends(&bench, &lost, STORE_DOWN, "");
     assert_in_range(clock_mono_us() - start_us, 25000, 400000); /* not the connect timeout's 500 ms */
     mute_close(&mute);
     teardown(&bench);
@@ -186,8 +186,9 @@ static void test_moved_to_a_node_that_never_greets_ends_at_the_deadline(void **s
     fake_redis_set_greeting(c, "");
     fake_redis_reply(bench.a, "-MOVED %d 127.0.0.1:%u\r\n", SLOT, port(c));
     ask(&bench, &asked, SLOT, 30000);
-    assert_ends(&bench, &asked, STORE_TIMEOUT, "");
+    assert_ends(&bench, &asked, STORE_DOWN, "");
     assert_int_equal(fake_redis_count(c, "EVALSHA"), 0);
+    assert_int_equal(metric_get(&bench.metrics.timeouts), 0);
     fake_redis_stop(&c);
     teardown(&bench);
 }

@@ -4,11 +4,12 @@
 #include "server/core/key_hash.h"
 #include "server/store/embedded_store.h"
 
+/* The last one that was made. */
 static struct quota quota_of(int64_t burst_tokens) {
-    struct quota quota = {.n_limits = 1};
-    quota.limits[0] = (struct bucket_limit){
+    static struct bucket_limit limit;
+    limit = (struct bucket_limit){
         .id = 1, .count = 1, .period_s = 1, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
-    return quota;
+    return (struct quota){.n_limits = 1, .limits = &limit};
 }
 
 static struct bytes text(const char *string) {
@@ -100,12 +101,32 @@ static void test_flood_of_keys_shares_a_bucket_and_refills_none(void **state) {
     store_destroy(&store);
 }
 
+/* It was made for one limit. */
+static void test_quotas_with_more_limits_find_room(void **state) {
+    (void)state;
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct quota quota = quota_of(2);
+    assert_true(take(store, &quota, text("alice"), 0, false));
+    struct bucket_limit limits[BUCKET_MAX_LIMITS];
+    for (uint32_t i = 0; i < BUCKET_MAX_LIMITS; i++) {
+        limits[i] = quota.limits[0];
+        limits[i].id = 1 + i;
+    }
+    struct quota more = {.n_limits = BUCKET_MAX_LIMITS, .limits = limits};
+    assert_true(take(store, &more, text("alice"), 0, false));
+    assert_false(take(store, &more, text("alice"), 0, false));
+    assert_false(take(store, &quota, text("alice"), 0, false));
+    store_destroy(&store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_key_has_its_own_bucket),
         cmocka_unit_test(test_tenant_resource_and_key_do_not_run_together),
         cmocka_unit_test(test_peek_takes_nothing),
         cmocka_unit_test(test_flood_of_keys_shares_a_bucket_and_refills_none),
+        cmocka_unit_test(test_quotas_with_more_limits_find_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,13 +6,16 @@
 #define START_US INT64_C(1000000000)
 #define SECOND_US INT64_C(1000000)
 
-enum { FLEET = 3 };
+enum { FLEET = 3, N_QUOTAS = 8 };
 
+/* One of the last N_QUOTAS that were made. */
 static struct quota quota_of(int64_t count, int64_t period_s, int64_t burst_tokens) {
-    struct quota quota = {.n_limits = 1};
-    quota.limits[0] = (struct bucket_limit){.id = 7, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
-    assert_true(bucket_set_rate(&quota.limits[0], count, period_s, NULL));
-    return quota;
+    static struct bucket_limit limits[N_QUOTAS];
+    static size_t n_limits;
+    struct bucket_limit *limit = &limits[n_limits++ % N_QUOTAS];
+    *limit = (struct bucket_limit){.id = 7, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
+    assert_true(bucket_set_rate(limit, count, period_s, NULL));
+    return (struct quota){.n_limits = 1, .limits = limit};
 }
 
 static struct hash128 hash_of(uint64_t n) {
@@ -135,6 +138,7 @@ static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     struct fallback_debt debt;
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    note(fallback, 1, &quota, 30, START_US);
     assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(debt.spent_utok, 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
@@ -142,12 +146,32 @@ static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     fallback_return_debt(fallback, hash_of(1), debt.spent_utok, START_US);
     int64_t later_us = START_US + SECOND_US / 2;
     assert_int_equal(take_all(fallback, 1, &quota, later_us), 5);
+    note(fallback, 1, &quota, 30, later_us);
     assert_true(fallback_take_debt(fallback, hash_of(1), &quota, later_us, &debt));
-    assert_int_equal(debt.spent_utok, 15 * BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(debt.spent_utok, 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
     assert_int_equal(take_all(fallback, 1, &quota, later_us + SECOND_US), 10);
+    note(fallback, 1, &quota, 0, later_us + 10 * SECOND_US);
     assert_false(
         fallback_take_debt(fallback, hash_of(1), &quota, later_us + 10 * SECOND_US, &debt)); /* all came back */
+    fallback_destroy(&fallback);
+}
+
+static void test_nothing_is_told_while_the_store_fails(void **state) {
+    (void)state;
+    struct quota quota = quota_of(1, 3600, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    struct bucket_verdict verdict;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    note(fallback, 1, &quota, 30, START_US);
+    fallback_check(fallback, hash_of(1), &quota, 1, START_US, true, &verdict);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    struct bucket_record none = {0}; /* it has started anew, and was peeked at */
+    fallback_note(fallback, hash_of(1), &quota, &none, 0, START_US);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
     fallback_destroy(&fallback);
 }
 
@@ -168,6 +192,7 @@ static void test_store_knows_all_once_told(void **state) {
             struct bucket_verdict verdict;
             fallback_check(fallback, hash_of(1), &quota, 1, now_us, true, &verdict);
             left_utok += verdict.remaining_utok;
+            note(fallback, 1, &quota, lost_at, now_us);
             charged_utok +=
                 fallback_take_debt(fallback, hash_of(1), &quota, now_us, &debt) ? debt.charges_utok[0] : 0;
             fallback_destroy(&fallback);
@@ -185,6 +210,21 @@ static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
     assert_true(check(fallback, 1, &quota, 2, START_US).allowed);
     note(fallback, 1, &quota, 30, START_US); /* the answer to a question from before */
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 8);
+    fallback_destroy(&fallback);
+}
+
+static void test_note_leaves_off_nothing_that_has_come_back(void **state) {
+    (void)state;
+    struct quota quota = quota_of(30, 1, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + SECOND_US / 2), 5);
+    int64_t later_us = START_US + SECOND_US; /* half of the share is back */
+    note(fallback, 1, &quota, 30, later_us);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, later_us, &debt));
+    assert_int_equal(debt.charges_utok[0], 5 * BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(take_all(fallback, 1, &quota, later_us), 5);
     fallback_destroy(&fallback);
 }
 
@@ -219,6 +259,34 @@ static void test_records_of_more_limits_are_not_noted(void **state) {
     fallback_destroy(&fallback);
 }
 
+/* Room was made for two limits. */
+static void test_widening_forgets_nothing(void **state) {
+    (void)state;
+    enum { N_KEYS = 300 };
+    struct quota quota = quota_of(1, 3600, 10);
+    struct bucket_limit limits[3] = {quota.limits[0], quota.limits[0], quota.limits[0]};
+    limits[1].id = 8;
+    limits[2].id = 9;
+    struct quota more = {.n_limits = 3, .limits = limits};
+    struct fallback *fallback = make(1);
+    for (uint64_t key = 0; key < N_KEYS; key++) {
+        assert_true(check(fallback, key, &quota, 1 + (int64_t)key % 9, START_US).allowed);
+        note(fallback, key, &quota, 10, START_US); /* so that the debt may be told */
+    }
+    assert_true(fallback_widen(fallback, 1)); /* no less than before */
+    assert_true(fallback_widen(fallback, 3));
+    for (uint64_t key = 0; key < N_KEYS; key++) {
+        struct fallback_debt debt;
+        assert_true(fallback_take_debt(fallback, hash_of(key), &quota, START_US, &debt));
+        assert_int_equal(debt.spent_utok, (1 + (int64_t)key % 9) * BUCKET_UTOK_PER_TOKEN);
+        struct bucket_verdict verdict = check(fallback, key, &more, 1, START_US);
+        assert_true(verdict.allowed);
+        assert_int_equal(verdict.remaining_utok, (8 - (int64_t)key % 9) * BUCKET_UTOK_PER_TOKEN);
+    }
+    assert_int_equal(metric_get(&fallback_metrics(fallback)->overflowed), 0);
+    fallback_destroy(&fallback);
+}
+
 static void test_fleet_size_is_shown_and_bounded(void **state) {
     (void)state;
     struct fallback *fallback = make(0);
@@ -241,10 +309,13 @@ int main(void) {
         cmocka_unit_test(test_share_below_the_cost_is_saved_up),
         cmocka_unit_test(test_denial_and_peek_take_nothing),
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
+        cmocka_unit_test(test_nothing_is_told_while_the_store_fails),
         cmocka_unit_test(test_store_knows_all_once_told),
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
+        cmocka_unit_test(test_note_leaves_off_nothing_that_has_come_back),
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
+        cmocka_unit_test(test_widening_forgets_nothing),
         cmocka_unit_test(test_fleet_size_is_shown_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,19 +258,36 @@ static void test_local_bucket_begins_as_the_store_showed_it(void **state) {
     teardown(&bench);
 }
 
+/* The store decides a check, in its time, and shows a full bucket. */
+static void answer(struct bench *bench) {
+    struct limiter_call call = call_of("acme", "api");
+    bench->store.is_pending = true;
+    bench->store.outcome = STORE_OK;
+    bench->store.record = (struct bucket_record){
+        .at_us = 1000000, .n_levels = 1, .levels = {{hash_stable32("five", 4), 5000000}}};
+    bench->store.done_at_us = 1000000;
+    assert_int_equal(limiter_check(bench->limiter, &call, 1000000), LIMITER_PENDING);
+    fake_store_conclude(&bench->store, --bench->store.n_pending);
+    bench->store.is_pending = false;
+}
+
 static void test_store_is_told_what_was_granted(void **state) {
     (void)state;
     struct bench bench;
     setup_fallback(&bench, slow_five);
     bench.store.outcome = STORE_DOWN;
     ask(&bench, 2);
-    assert_false(bench.store.was_charged); /* nothing yet to tell */
     ask(&bench, 1);
-    assert_true(bench.store.was_charged);
-    assert_int_equal(bench.store.charge_utok, 2000000); /* but it is down: kept */
+    answer(&bench);
+    assert_false(bench.store.was_charged); /* it might have been lost with this one */
+    bench.store.outcome = STORE_DOWN;
+    ask(&bench, 1);
+    assert_int_equal(bench.store.charge_utok, 3000000); /* but it is down: kept */
+    answer(&bench);
+    assert_false(bench.store.was_charged);
     bench.store.outcome = STORE_OK;
     ask(&bench, 1);
-    assert_int_equal(bench.store.charge_utok, 3000000);
+    assert_int_equal(bench.store.charge_utok, 4000000);
     ask(&bench, 1);
     assert_false(bench.store.was_charged);
     assert_int_equal(metric_get(&bench.metrics.debts), 1);
@@ -284,13 +301,157 @@ static void test_debt_that_may_have_arrived_is_not_told_again(void **state) {
     setup_fallback(&bench, slow_five);
     bench.store.outcome = STORE_DOWN;
     ask(&bench, 2);
+    answer(&bench);
     bench.store.outcome = STORE_LOST;
     ask(&bench, 1);
     assert_int_equal(bench.store.charge_utok, 2000000);
     assert_int_equal(metric_get(&bench.metrics.debts_ambiguous), 1);
+    answer(&bench);
     bench.store.outcome = STORE_OK;
     ask(&bench, 1);
     assert_int_equal(bench.store.charge_utok, 1000000); /* what was granted when that call was lost */
+    teardown(&bench);
+}
+
+/* ---- quotas that need no bucket, and shadow mode ---- */
+
+static void test_an_unlimited_quota_asks_nobody(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, "tenants: {acme: {api: {unlimited: true}}}");
+    struct limiter_call call = ask(&bench, 1000);
+    assert_int_equal(call.outcome, STORE_OK);
+    assert_true(call.decision.allowed && call.decision.matched && !call.decision.would_deny);
+    assert_int_equal(call.decision.source, DECISION_NONE);
+    assert_string_equal(call.decision.limit_name, "");
+    assert_int_equal(bench.store.n_asked, 0);
+    assert_int_equal(metric_get(&bench.metrics.allowed_none), 1);
+    teardown(&bench);
+}
+
+static void test_a_banned_quota_denies_for_ever(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, "tenants: {acme: {api: {limits: [{name: a, rate: 5/s}, {name: ban, rate: 0, burst: 9}]}}}");
+    struct limiter_call call = ask(&bench, 1);
+    assert_int_equal(call.outcome, STORE_OK);
+    assert_true(!call.decision.allowed && call.decision.matched);
+    assert_int_equal(call.decision.source, DECISION_NONE);
+    assert_string_equal(call.decision.limit_name, "ban");
+    assert_int_equal(call.decision.limit_tokens, 9);
+    assert_int_equal(call.decision.remaining_tokens, 0);
+    assert_int_equal(call.decision.retry_after_us, BUCKET_MAX_EXACT);
+    assert_int_equal(bench.store.n_asked, 0);
+    assert_int_equal(metric_get(&bench.metrics.denied_none), 1);
+    teardown(&bench);
+}
+
+static const char *const in_shadow =
+    "tenants: {acme: {api: {mode: shadow, limits: [{name: five, rate: 1/h, burst: 5}]}}}";
+
+static void test_shadow_decides_and_allows(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, in_shadow);
+    bench.store.verdict.wait_us = 5;
+    struct limiter_call call = ask(&bench, 1);
+    assert_true(call.decision.allowed && !call.decision.would_deny);
+    assert_int_equal(call.decision.wait_us, 0);
+    bench.store.verdict = (struct bucket_verdict){.retry_after_us = 123, .reset_after_us = 456};
+    call = ask(&bench, 1);
+    assert_true(call.decision.allowed && call.decision.would_deny);
+    assert_int_equal(call.decision.retry_after_us, 0);
+    assert_int_equal(call.decision.reset_after_us, 456);
+    assert_int_equal(call.decision.source, DECISION_STORE);
+    const struct quota_shadow *shadow = bench.store.last.quota->shadow;
+    assert_int_equal(shadow->n_allowed, 1);
+    assert_int_equal(shadow->n_would_deny, 1);
+    assert_int_equal(metric_get(&bench.metrics.would_deny), 1);
+    assert_int_equal(metric_get(&bench.metrics.allowed_store), 2);
+    assert_int_equal(metric_get(&bench.metrics.denied_store), 0);
+    teardown(&bench);
+}
+
+static void test_a_peek_in_shadow_is_not_counted(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, in_shadow);
+    bench.store.verdict = (struct bucket_verdict){.retry_after_us = 123};
+    struct limiter_call call = call_of("acme", "api");
+    call.peek = true;
+    limiter_check(bench.limiter, &call, 1000000);
+    assert_true(call.decision.allowed && call.decision.would_deny);
+    assert_int_equal(bench.store.last.quota->shadow->n_would_deny, 0);
+    assert_int_equal(metric_get(&bench.metrics.would_deny), 0);
+    teardown(&bench);
+}
+
+static void test_shadow_allows_what_a_ban_or_a_policy_denies(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, "tenants: {acme: {api: {mode: shadow, limits: [{rate: 0}]}, other: {mode: shadow,"
+                           " on_store_failure: deny, limits: [{rate: 1/h}]}}}");
+    bench.store.outcome = STORE_DOWN;
+    struct limiter_call call = ask(&bench, 1);
+    assert_true(call.decision.allowed && call.decision.would_deny);
+    assert_int_equal(call.decision.retry_after_us, 0);
+    call = call_of("acme", "other");
+    limiter_check(bench.limiter, &call, 1000000);
+    assert_true(is_local(&call) && call.decision.allowed && call.decision.would_deny);
+    assert_int_equal(metric_get(&bench.metrics.would_deny), 2);
+    teardown(&bench);
+}
+
+static void test_a_call_nobody_decides_is_not_allowed_by_shadow(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, in_shadow);
+    bench.store.outcome = STORE_NO_MEMORY;
+    struct limiter_call call = ask(&bench, 1);
+    assert_int_equal(call.outcome, STORE_NO_MEMORY);
+    assert_int_equal(metric_get(&bench.metrics.would_deny), 0);
+    teardown(&bench);
+}
+
+/* ---- quotas that change ---- */
+
+static struct quota_set *load(const char *quotas) {
+    struct status status = {{0}};
+    struct quota_set *set = registry_load_text("test", quotas, strlen(quotas), &status);
+    assert_string_equal(status.text, "");
+    return set;
+}
+
+static void test_a_pending_call_ends_by_the_quotas_it_began_with(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, slow_five);
+    bench.store.is_pending = true;
+    struct limiter_call call = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &call, 1000000), LIMITER_PENDING);
+    struct quota_set *set = load("tenants: {acme: {api: {limits: [{name: new, rate: 1/s, burst: 7}]}}}");
+    limiter_set_quotas(bench.limiter, set);
+    quota_set_release(&set);
+    struct limiter_call later = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &later, 1000000), LIMITER_PENDING);
+    fake_store_conclude(&bench.store, 1);
+    assert_string_equal(later.decision.limit_name, "new");
+    assert_int_equal(later.decision.limit_tokens, 7);
+    fake_store_conclude(&bench.store, 0);
+    assert_int_equal(call.decision.limit_tokens, 5);
+    teardown(&bench);
+}
+
+static void test_the_next_check_is_decided_by_new_quotas(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, slow_five);
+    assert_int_equal(ask(&bench, 1).decision.limit_tokens, 5);
+    struct quota_set *set = load("{default: deny, tenants: {acme: {other: {limits: [{rate: 1/s}]}}}}");
+    limiter_set_quotas(bench.limiter, set);
+    quota_set_release(&set);
+    struct limiter_call call = ask(&bench, 1);
+    assert_true(!call.decision.matched && !call.decision.allowed);
     teardown(&bench);
 }
 
@@ -309,6 +470,14 @@ int main(void) {
         cmocka_unit_test(test_local_bucket_begins_as_the_store_showed_it),
         cmocka_unit_test(test_store_is_told_what_was_granted),
         cmocka_unit_test(test_debt_that_may_have_arrived_is_not_told_again),
+        cmocka_unit_test(test_a_pending_call_ends_by_the_quotas_it_began_with),
+        cmocka_unit_test(test_the_next_check_is_decided_by_new_quotas),
+        cmocka_unit_test(test_an_unlimited_quota_asks_nobody),
+        cmocka_unit_test(test_a_banned_quota_denies_for_ever),
+        cmocka_unit_test(test_shadow_decides_and_allows),
+        cmocka_unit_test(test_a_peek_in_shadow_is_not_counted),
+        cmocka_unit_test(test_shadow_allows_what_a_ban_or_a_policy_denies),
+        cmocka_unit_test(test_a_call_nobody_decides_is_not_allowed_by_shadow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ struct bench {
 
 static const struct quota quota = {
     .n_limits = 1,
-    .limits = {{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
+    .limits = (const struct bucket_limit[]){{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
 };
 
 static struct bench *bench_of_call;

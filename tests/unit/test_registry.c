@@ -144,9 +144,9 @@ static void test_wrong_values_are_named_with_line_field_and_reason(void **state)
                                                   " the fields are: name, algorithm, rate, burst, scope");
     assert_refused("tenant: {}\n",
                    "q.yaml:1: tenant: there is no such field here; the fields are: default, tenants");
-    assert_refused(
-        "tenants:\n  a:\n    b:\n      limit: []\n",
-        "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits, on_store_failure");
+    assert_refused("tenants:\n  a:\n    b:\n      limit: []\n",
+                   "q.yaml:4: tenants.a.b.limit: there is no such field here; the fields are: limits, "
+                   "on_store_failure, mode, unlimited");
     assert_refused("tenants: [a]\n", "q.yaml:1: tenants: is a list; a map is needed");
     assert_refused("default: perhaps\ntenants: {a: {b: {limits: [{rate: 1/s}]}}}\n",
                    "q.yaml:1: default: 'perhaps' is neither allow nor deny");
@@ -180,6 +180,32 @@ static void test_limits_are_few_and_have_names_of_their_own(void **state) {
         "{rate: 1/s, name: e}, {rate: 1/s, name: f}, {rate: 1/s, name: g}, {rate: 1/s, name: h},"
         "{rate: 1/s, name: i}",
         "[8]: is one too many; a quota has at most 8 limits");
+}
+
+static void test_modes_bans_and_unlimited_quotas_are_read_or_refused(void **state) {
+    (void)state;
+    static const char text[] =
+        "tenants: {t: {a: {unlimited: true}, b: {mode: shadow, limits: [{rate: 0}]},"
+        " c: {unlimited: false, mode: enforce, limits: [{rate: 1/s}, {name: x, rate: 0/h}]}}}";
+    struct status status;
+    struct quota_set *set = registry_load_text("q.yaml", text, strlen(text), &status);
+    assert_non_null(set);
+    const struct quota *a = find(set, "t", "a"), *b = find(set, "t", "b"), *c = find(set, "t", "c");
+    assert_true(a->is_unlimited && !a->is_banned);
+    assert_int_equal(a->n_limits, 0);
+    assert_true(b->is_banned && !b->is_unlimited);
+    assert_int_equal(b->mode, QUOTA_IN_SHADOW);
+    assert_true(c->is_banned && !c->is_unlimited);
+    assert_int_equal(c->mode, QUOTA_ENFORCED);
+    quota_set_release(&set);
+    assert_refused("tenants: {t: {a: {unlimited: maybe}}}",
+                   "q.yaml:1: tenants.t.a.unlimited: 'maybe' is neither true nor false");
+    assert_refused(
+        "tenants:\n  t:\n    a:\n      unlimited: true\n      mode: shadow\n",
+        "q.yaml:5: tenants.t.a.mode: means nothing beside 'unlimited: true'; leave one of the two out");
+    assert_refused("tenants: {t: {a: {mode: dry, limits: [{rate: 1/s}]}}}",
+                   "q.yaml:1: tenants.t.a.mode: 'dry' is neither enforce nor shadow");
+    assert_refused("tenants: {t: {a: {mode: shadow}}}", "q.yaml:1: tenants.t.a: 'limits' is missing");
 }
 
 static void test_failure_policy_is_read_or_refused(void **state) {
@@ -248,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_values_are_named_with_line_field_and_reason),
         cmocka_unit_test(test_a_rate_out_of_range_is_refused_at_its_line),
         cmocka_unit_test(test_limits_are_few_and_have_names_of_their_own),
+        cmocka_unit_test(test_modes_bans_and_unlimited_quotas_are_read_or_refused),
         cmocka_unit_test(test_failure_policy_is_read_or_refused),
         cmocka_unit_test(test_patterns_that_cannot_be_are_refused),
         cmocka_unit_test(test_damaged_files_harm_nothing),

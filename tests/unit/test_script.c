@@ -70,11 +70,16 @@ static void test_charges_follow_the_limits(void **state) {
 static void test_argument_that_does_not_fit_is_refused(void **state) {
     (void)state;
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
-    struct bucket_limit many[BUCKET_MAX_LIMITS + 1] = {{0}};
+    struct bucket_limit many[BUCKET_MAX_LIMITS + 1];
+    for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+        many[i] = two_limits[0];
+    }
     assert_int_equal(pack(many, 0, 1, false, argument, sizeof argument), 0);
     assert_int_equal(pack(many, BUCKET_MAX_LIMITS + 1, 1, false, argument, 1000), 0);
     assert_int_equal(pack(many, 1, 1, false, argument, 36), 0);
     assert_int_equal(pack(many, 8, 1, false, argument, sizeof argument), 9 + 8 * 28);
+    struct bucket_limit ban = {.id = 1, .period_s = 1, .burst_utok = 1};
+    assert_int_equal(pack(&ban, 1, 1, false, argument, sizeof argument), 0);
     struct script_check largest = {
         .limits = many, .n_limits = 8, .charges_utok = (const int64_t[BUCKET_MAX_LIMITS]){0}};
     assert_int_equal(script_check_pack(&largest, argument, sizeof argument), sizeof argument);

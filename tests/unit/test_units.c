@@ -137,6 +137,16 @@ static void assert_rate_refused(const char *text, const char *reason) {
     assert_string_equal(status.text, reason);
 }
 
+static void test_rates_are_shown_by_the_shortest_period(void **state) {
+    (void)state;
+    assert_string_equal(units_show_rate(100, 1).text, "100/s");
+    assert_string_equal(units_show_rate(250, 3).text, "5000/min");
+    assert_string_equal(units_show_rate(1, 180).text, "20/h");
+    assert_string_equal(units_show_rate(625, 54).text, "1000000/day");
+    assert_string_equal(units_show_rate(1, 2592000).text, "1/month");
+    assert_string_equal(units_show_rate(0, 1).text, "0/s");
+}
+
 static void test_rates_are_a_number_per_period(void **state) {
     (void)state;
     assert_rate("100/s", 100, 1);
@@ -148,7 +158,11 @@ static void test_rates_are_a_number_per_period(void **state) {
     assert_rate_refused("100", "'100' is not a rate, such as 100/s, 5000/min, 20/h or 1000000/day");
     assert_rate_refused("10/m", "'10/m' is not a rate, such as 100/s, 5000/min, 20/h or 1000000/day"
                                 " (the periods are /s, /min, /h, /day and /month)");
-    assert_rate_refused("0/s", "'0/s' would let nothing through; at least 1 is needed");
+    assert_rate("0/s", 0, 1);
+    assert_rate("0/month", 0, 1);
+    assert_rate("0", 0, 1);
+    assert_rate_refused("00", "'00' is not a rate, such as 100/s, 5000/min, 20/h or 1000000/day"
+                              " (no leading zero is allowed)");
     assert_rate_refused("0.5/s", "'0.5/s' is not a rate, such as 100/s, 5000/min, 20/h or 1000000/day"
                                  " (write all digits, and nothing but digits)");
 }
@@ -191,6 +205,7 @@ int main(void) {
         cmocka_unit_test(test_a_product_that_overflows_is_too_large),
         cmocka_unit_test(test_sizes_are_bytes_or_binary_units),
         cmocka_unit_test(test_rates_are_a_number_per_period),
+        cmocka_unit_test(test_rates_are_shown_by_the_shortest_period),
         cmocka_unit_test(test_values_are_shown_in_the_largest_whole_unit),
         cmocka_unit_test(test_texts_are_shown_short_and_harmless),
     };

@@ -101,6 +101,7 @@ static const struct wire_decision all_fields = {
     .reset_after_us = UINT64_MAX - 3,
     .wait_us = UINT64_MAX - 4,
     .degraded = true,
+    .would_deny = true,
 };
 
 static void assert_decision(const struct wire_decision *actual, const struct wire_decision *expected) {
@@ -114,6 +115,7 @@ static void assert_decision(const struct wire_decision *actual, const struct wir
     assert_true(actual->reset_after_us == expected->reset_after_us);
     assert_true(actual->wait_us == expected->wait_us);
     assert_int_equal(actual->degraded, expected->degraded);
+    assert_int_equal(actual->would_deny, expected->would_deny);
 }
 
 /* ---- there and back ---- */

@@ -58,7 +58,7 @@ static void make_samples(struct fixture *f) {
     response->id = 300;
     response->n_items = 3;
     response->items[0].decision = (struct wire_decision){
-        WIRE_DENY, WIRE_SOURCE_STORE, true, BYTES("per_key"), 10, 9, UINT64_MAX, 300000, 4, true};
+        WIRE_DENY, WIRE_SOURCE_STORE, true, BYTES("per_key"), 10, 9, UINT64_MAX, 300000, 4, true, true};
     response->items[1].status = WIRE_UNAVAILABLE;
     response->items[1].message = BYTES("store: \xc3\xa9");
     response->items[2].decision = (struct wire_decision){.verdict = WIRE_ALLOW, .limit = 10};

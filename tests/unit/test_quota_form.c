@@ -1,0 +1,141 @@
+/* test_quota_form.c — what the fields of a quota take and what they mean when they are not given. */
+#include "tests/support/test_prelude.h"
+
+#include "server/quota/quota_form.h"
+
+static struct bytes of(const char *text) {
+    return (struct bytes){.data = (const uint8_t *)text, .len = text != NULL ? strlen(text) : 0};
+}
+
+static bool begin(struct quota_rules *rules, const char *limits, const char *on_store_failure, const char *mode,
+                  const char *unlimited, enum quota_field *field, struct status *reason) {
+    const struct bytes texts[QUOTA_N_FIELDS] = {[QUOTA_FIELD_LIMITS] = of(limits),
+                                                [QUOTA_FIELD_ON_STORE_FAILURE] = of(on_store_failure),
+                                                [QUOTA_FIELD_MODE] = of(mode),
+                                                [QUOTA_FIELD_UNLIMITED] = of(unlimited)};
+    return quota_form_begin(rules, texts, field, reason);
+}
+
+static void test_what_is_not_given_is_enforced_and_local(void **state) {
+    (void)state;
+    struct quota_rules rules = {.mode = QUOTA_IN_SHADOW, .n_limits = 3};
+    enum quota_field field;
+    struct status reason;
+    assert_true(begin(&rules, "", NULL, NULL, NULL, &field, &reason));
+    assert_int_equal(rules.mode, QUOTA_ENFORCED);
+    assert_int_equal(rules.on_store_failure, QUOTA_FAILS_LOCAL);
+    assert_int_equal(rules.n_limits, 0);
+    assert_false(rules.is_unlimited);
+    assert_true(begin(&rules, "", "deny", "shadow", "false", &field, &reason));
+    assert_int_equal(rules.mode, QUOTA_IN_SHADOW);
+    assert_int_equal(rules.on_store_failure, QUOTA_FAILS_DENY);
+    assert_string_equal(quota_form_mode_word(rules.mode), "shadow");
+    assert_string_equal(quota_form_failure_word(rules.on_store_failure), "deny");
+}
+
+static void test_unlimited_stands_alone(void **state) {
+    (void)state;
+    struct quota_rules rules;
+    enum quota_field field;
+    struct status reason;
+    assert_true(begin(&rules, NULL, NULL, NULL, "true", &field, &reason));
+    assert_true(rules.is_unlimited);
+    assert_false(begin(&rules, NULL, NULL, "shadow", "true", &field, &reason));
+    assert_int_equal(field, QUOTA_FIELD_MODE);
+    assert_string_equal(reason.text, "means nothing beside 'unlimited: true'; leave one of the two out");
+    assert_false(begin(&rules, "", NULL, NULL, "true", &field, &reason));
+    assert_int_equal(field, QUOTA_FIELD_LIMITS);
+    assert_false(begin(&rules, NULL, NULL, NULL, "false", &field, &reason));
+    assert_int_equal(field, QUOTA_N_FIELDS);
+    assert_string_equal(reason.text, "'limits' is missing");
+}
+
+static void test_other_words_are_refused(void **state) {
+    (void)state;
+    struct quota_rules rules;
+    enum quota_field field;
+    struct status reason;
+    assert_false(begin(&rules, "", NULL, "dry", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_FIELD_MODE);
+    assert_string_equal(reason.text, "'dry' is neither enforce nor shadow");
+    assert_false(begin(&rules, "", "", NULL, NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_FIELD_ON_STORE_FAILURE);
+    assert_string_equal(reason.text, "'' is none of local, allow and deny");
+    assert_false(begin(&rules, "", NULL, NULL, "yes", &field, &reason));
+    assert_int_equal(field, QUOTA_FIELD_UNLIMITED);
+    assert_string_equal(reason.text, "'yes' is neither true nor false");
+}
+
+static bool add(struct quota_rules *rules, const char *name, const char *algorithm, const char *rate,
+                const char *burst, enum quota_limit_field *field, struct status *reason) {
+    const struct bytes texts[QUOTA_N_LIMIT_FIELDS] = {[QUOTA_LIMIT_NAME] = of(name),
+                                                      [QUOTA_LIMIT_ALGORITHM] = of(algorithm),
+                                                      [QUOTA_LIMIT_RATE] = of(rate),
+                                                      [QUOTA_LIMIT_BURST] = of(burst)};
+    return quota_form_add_limit(rules, texts, field, reason);
+}
+
+static void test_limits_have_defaults(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_true(add(&rules, NULL, "leaky_bucket", "6000/min", NULL, &field, &reason));
+    assert_true(add(&rules, NULL, NULL, "20/h", NULL, &field, &reason));
+    assert_int_equal(rules.n_limits, 2);
+    assert_string_equal(rules.limit_names[0], "leaky_bucket");
+    assert_int_equal(rules.limits[0].algorithm, BUCKET_LEAKY);
+    assert_int_equal(rules.limits[0].burst_utok, 100 * BUCKET_UTOK_PER_TOKEN);
+    assert_string_equal(rules.limit_names[1], "token_bucket");
+    assert_int_equal(rules.limits[1].burst_utok, BUCKET_UTOK_PER_TOKEN);
+    assert_string_equal(quota_form_algorithm_word(rules.limits[1].algorithm), "token_bucket");
+}
+
+static void test_a_rate_of_zero_is_taken(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_true(add(&rules, "a", NULL, "0", NULL, &field, &reason));
+    assert_true(add(&rules, "b", NULL, "0/day", "7", &field, &reason));
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(rules.limits[i].count, 0);
+        assert_int_equal(rules.limits[i].period_s, 1);
+    }
+    assert_int_equal(rules.limits[0].burst_utok, BUCKET_UTOK_PER_TOKEN);
+    assert_int_equal(rules.limits[1].burst_utok, 7 * BUCKET_UTOK_PER_TOKEN);
+}
+
+static void test_a_bad_limit_is_named_by_its_field(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_false(add(&rules, NULL, NULL, "010/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_RATE);
+    assert_false(add(&rules, NULL, NULL, "10000001/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_RATE);
+    assert_false(add(&rules, NULL, NULL, "1/s", "-1", &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_BURST);
+    assert_false(add(&rules, "a/b", NULL, "1/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_NAME);
+    assert_false(add(&rules, NULL, "gcra", "1/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_ALGORITHM);
+    assert_int_equal(rules.n_limits, 0);
+    rules.n_limits = BUCKET_MAX_LIMITS;
+    assert_false(add(&rules, NULL, NULL, "1/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_N_LIMIT_FIELDS);
+    assert_string_equal(reason.text, "is one too many; a quota has at most 8 limits");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_not_given_is_enforced_and_local),
+        cmocka_unit_test(test_unlimited_stands_alone),
+        cmocka_unit_test(test_other_words_are_refused),
+        cmocka_unit_test(test_limits_have_defaults),
+        cmocka_unit_test(test_a_rate_of_zero_is_taken),
+        cmocka_unit_test(test_a_bad_limit_is_named_by_its_field),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
