@@ -54,6 +54,15 @@ static int compare_rates(const void *left, const void *right) {
     return a != b ? (a < b) - (a > b) : compare_names(left, right);
 }
 
+static void add_rates(struct hotkey *sum, const struct hotkey *row) {
+    sum->checks_per_s += row->checks_per_s;
+    sum->denied_per_s += row->denied_per_s;
+    for (size_t i = 0; i < DECISION_N_SOURCES; i++) {
+        sum->decided_per_s[i] += row->decided_per_s[i];
+    }
+    sum->is_hot = sum->is_hot || row->is_hot;
+}
+
 size_t hotkey_list_merge(struct hotkey *rows, size_t n_rows) {
     size_t n = 0;
     if (n_rows == 0) {
@@ -62,9 +71,7 @@ size_t hotkey_list_merge(struct hotkey *rows, size_t n_rows) {
     qsort(rows, n_rows, sizeof *rows, compare_names);
     for (size_t i = 1; i < n_rows; i++) {
         if (compare_names(&rows[n], &rows[i]) == 0) {
-            rows[n].checks_per_s += rows[i].checks_per_s;
-            rows[n].denied_per_s += rows[i].denied_per_s;
-            rows[n].is_hot = rows[n].is_hot || rows[i].is_hot;
+            add_rates(&rows[n], &rows[i]);
         } else if (++n != i) {
             rows[n] = rows[i];
         }

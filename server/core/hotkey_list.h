@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "server/base/bytes.h"
+#include "server/core/decision.h"
 #include "server/core/quota.h"
 
 enum { HOTKEY_NAME_MAX_BYTES = QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES };
@@ -23,6 +24,7 @@ struct hotkey_name {
 struct hotkey {
     struct hotkey_name name;
     int64_t checks_per_s, denied_per_s;
+    int64_t decided_per_s[DECISION_N_SOURCES]; /* by enum decision_source */
     bool is_hot;
 };
 

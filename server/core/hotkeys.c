@@ -38,6 +38,7 @@ struct tally {
 struct entry {
     struct hash128 hash;
     struct tally checks, denied;
+    struct tally decided[DECISION_N_SOURCES];
     int64_t second;         /* the one under way when it was last rolled */
     int64_t entered_second; /* when the key got the entry */
     uint32_t estimate_per_s;
@@ -54,6 +55,7 @@ struct hotkeys {
     int64_t next_step_at_us;
     uint32_t n_tries; /* left until the next step */
     uint32_t hand;    /* where the next try looks */
+    uint32_t n_hot;
     uint32_t n_rates;
     uint32_t rates_per_s[HOTKEYS_MAX]; /* as this sweep has found them */
     uint16_t first_free;               /* index + 1 */
@@ -93,6 +95,10 @@ size_t hotkeys_bytes(void) {
 
 /* ---- rates ---- */
 
+static void tally_inc(struct tally *tally) {
+    tally->n_now += tally->n_now < UINT32_MAX;
+}
+
 static void tally_roll(struct tally *tally, bool is_next) {
     tally->n_before = is_next ? tally->n_now : 0;
     tally->n_now = 0;
@@ -105,17 +111,27 @@ static void roll(struct entry *entry, int64_t now_us) {
         bool is_next = second == entry->second + 1;
         tally_roll(&entry->checks, is_next);
         tally_roll(&entry->denied, is_next);
+        for (size_t i = 0; i < DECISION_N_SOURCES; i++) {
+            tally_roll(&entry->decided[i], is_next);
+        }
         entry->second = second;
     }
 }
 
-/* In millionths of an event per second; the entry has been rolled. */
-static int64_t tally_level(const struct tally *tally, int64_t now_us) {
-    return tally->n_now * SECOND_US + tally->n_before * (SECOND_US - now_us % SECOND_US);
+/* What has passed of the entry's second; it has been rolled. An answer may be noted at a later time than the next
+ * check is counted at, as a turn of the loop counts at its begin: nothing has passed then. */
+static int64_t passed_of(const struct entry *entry, int64_t now_us) {
+    int64_t begin_us = entry->second * SECOND_US;
+    return now_us > begin_us ? now_us - begin_us : 0;
 }
 
-static uint32_t tally_rate(const struct tally *tally, int64_t now_us) {
-    int64_t rate_per_s = tally_level(tally, now_us) / SECOND_US;
+/* In millionths of an event per second. */
+static int64_t tally_level(const struct tally *tally, int64_t passed_us) {
+    return tally->n_now * SECOND_US + tally->n_before * (SECOND_US - passed_us);
+}
+
+static uint32_t tally_rate(const struct tally *tally, int64_t passed_us) {
+    int64_t rate_per_s = tally_level(tally, passed_us) / SECOND_US;
     return rate_per_s < UINT32_MAX ? (uint32_t)rate_per_s : UINT32_MAX;
 }
 
@@ -130,10 +146,15 @@ static uint32_t estimate_rate(const struct hotkeys *hotkeys, struct hash128 hash
     return (uint32_t)(estimate * SECOND_US / (STEP_US * (N_STEPS + (int64_t)n_steps_since)));
 }
 
-static void update_heat(const struct hotkeys *hotkeys, struct entry *entry, int64_t now_us) {
-    int64_t level = tally_level(&entry->checks, now_us);
+static void set_heat(struct hotkeys *hotkeys, struct entry *entry, bool is_hot) {
+    hotkeys->n_hot = hotkeys->n_hot + is_hot - entry->is_hot;
+    entry->is_hot = is_hot;
+}
+
+static void update_heat(struct hotkeys *hotkeys, struct entry *entry, int64_t now_us) {
+    int64_t level = tally_level(&entry->checks, passed_of(entry, now_us));
     int64_t hot_level = hotkeys->threshold_per_s * SECOND_US;
-    entry->is_hot = level >= (entry->is_hot ? hot_level / COOLING_DIVISOR : hot_level);
+    set_heat(hotkeys, entry, level >= (entry->is_hot ? hot_level / COOLING_DIVISOR : hot_level));
 }
 
 /* ---- entries ---- */
@@ -172,6 +193,7 @@ static void free_entry(struct hotkeys *hotkeys, struct entry *entry) {
         link = &hotkeys->entries[*link - 1].next;
     }
     *link = entry->next;
+    set_heat(hotkeys, entry, false);
     entry->is_used = false;
     entry->next = hotkeys->first_free;
     hotkeys->first_free = at;
@@ -201,7 +223,7 @@ static struct entry *use_entry(struct hotkeys *hotkeys, struct hash128 hash, uin
 /* What a newcomer's estimate must exceed. */
 static uint32_t worth_of(struct entry *entry, int64_t now_us) {
     roll(entry, now_us);
-    uint32_t rate_per_s = tally_rate(&entry->checks, now_us);
+    uint32_t rate_per_s = tally_rate(&entry->checks, passed_of(entry, now_us));
     if (is_young(entry) && entry->estimate_per_s > rate_per_s) {
         rate_per_s = entry->estimate_per_s;
     }
@@ -256,7 +278,7 @@ struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash,
         return (struct hotkeys_count){0};
     }
     roll(entry, now_us);
-    entry->checks.n_now += entry->checks.n_now < UINT32_MAX;
+    tally_inc(&entry->checks);
     update_heat(hotkeys, entry, now_us);
     return (struct hotkeys_count){handle_of(hotkeys, entry), entry->is_hot, is_new};
 }
@@ -269,11 +291,15 @@ void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant,
     }
 }
 
-void hotkeys_note_denied(struct hotkeys *hotkeys, uint32_t handle, int64_t now_us) {
+void hotkeys_note_decision(struct hotkeys *hotkeys, uint32_t handle, const struct decision *decision,
+                           int64_t now_us) {
     struct entry *entry = entry_of(hotkeys, handle);
     if (entry != NULL) {
         roll(entry, now_us);
-        entry->denied.n_now += entry->denied.n_now < UINT32_MAX;
+        tally_inc(&entry->decided[decision->source]);
+        if (!decision->allowed) {
+            tally_inc(&entry->denied);
+        }
     }
 }
 
@@ -321,7 +347,7 @@ static void review(struct hotkeys *hotkeys, struct entry *entry, int64_t now_us)
         free_entry(hotkeys, entry);
         return;
     }
-    hotkeys->rates_per_s[hotkeys->n_rates++] = tally_rate(&entry->checks, now_us);
+    hotkeys->rates_per_s[hotkeys->n_rates++] = tally_rate(&entry->checks, passed_of(entry, now_us));
 }
 
 void hotkeys_tick(struct hotkeys *hotkeys, int64_t now_us) {
@@ -342,8 +368,26 @@ void hotkeys_tick(struct hotkeys *hotkeys, int64_t now_us) {
 
 /* ---- listing ---- */
 
+static void write_row(const struct entry *entry, const struct hotkey_name *name, int64_t now_us,
+                      struct hotkey *row) {
+    int64_t passed_us = passed_of(entry, now_us);
+    *row = (struct hotkey){
+        .name = *name,
+        .checks_per_s = tally_rate(&entry->checks, passed_us),
+        .denied_per_s = tally_rate(&entry->denied, passed_us),
+        .is_hot = entry->is_hot,
+    };
+    for (size_t i = 0; i < DECISION_N_SOURCES; i++) {
+        row->decided_per_s[i] = tally_rate(&entry->decided[i], passed_us);
+    }
+}
+
 uint32_t hotkeys_threshold_per_s(const struct hotkeys *hotkeys) {
     return hotkeys->threshold_per_s;
+}
+
+uint32_t hotkeys_n_hot(const struct hotkeys *hotkeys) {
+    return hotkeys->n_hot;
 }
 
 size_t hotkeys_copy(const struct hotkeys *hotkeys, int64_t now_us, struct hotkey rows[HOTKEYS_MAX]) {
@@ -352,12 +396,7 @@ size_t hotkeys_copy(const struct hotkeys *hotkeys, int64_t now_us, struct hotkey
         struct entry entry = hotkeys->entries[i];
         if (entry.is_used) {
             roll(&entry, now_us);
-            rows[n++] = (struct hotkey){
-                .name = hotkeys->names[i],
-                .checks_per_s = tally_rate(&entry.checks, now_us),
-                .denied_per_s = tally_rate(&entry.denied, now_us),
-                .is_hot = entry.is_hot,
-            };
+            write_row(&entry, &hotkeys->names[i], now_us, &rows[n++]);
         }
     }
     return n;

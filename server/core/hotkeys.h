@@ -32,6 +32,7 @@
 
 #include "server/base/bytes.h"
 #include "server/base/hash.h"
+#include "server/core/decision.h"
 #include "server/core/hotkey_list.h"
 
 enum {
@@ -66,8 +67,9 @@ struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash,
 /* The texts have at most the lengths that quota.h allows. */
 void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant, struct bytes resource,
                   struct bytes key);
-/* A check that was counted has been denied. */
-void hotkeys_note_denied(struct hotkeys *hotkeys, uint32_t handle, int64_t now_us);
+/* A check that was counted has been decided. */
+void hotkeys_note_decision(struct hotkeys *hotkeys, uint32_t handle, const struct decision *decision,
+                           int64_t now_us);
 
 /* Once in every turn of the loop: halves the lines of the sketch and reviews the entries that are due, all of them
  * once in about a second and, however long the pause before, never more in one call: some microseconds. Without it
@@ -76,6 +78,8 @@ void hotkeys_tick(struct hotkeys *hotkeys, int64_t now_us);
 
 /* The rate from which on a key is hot, as things stand. */
 uint32_t hotkeys_threshold_per_s(const struct hotkeys *hotkeys);
+/* How many entries are of hot keys. */
+uint32_t hotkeys_n_hot(const struct hotkeys *hotkeys);
 /* Writes the entries as they stand, in no order; returns how many. */
 size_t hotkeys_copy(const struct hotkeys *hotkeys, int64_t now_us, struct hotkey rows[HOTKEYS_MAX]);
 

@@ -8,7 +8,9 @@ static struct bytes text(const char *string) {
 }
 
 static struct hotkey row_of(const char *tenant, const char *resource, const char *key, int64_t checks_per_s) {
-    struct hotkey row = {.checks_per_s = checks_per_s, .denied_per_s = checks_per_s / 10};
+    struct hotkey row = {.checks_per_s = checks_per_s,
+                         .denied_per_s = checks_per_s / 10,
+                         .decided_per_s = {[DECISION_STORE] = checks_per_s - 1, [DECISION_LOCAL] = 1}};
     hotkey_name_set(&row.name, text(tenant), text(resource), text(key));
     return row;
 }
@@ -60,6 +62,8 @@ static void test_lists_of_two_workers_add_up(void **state) {
     expect_bytes(hotkey_name_key(&rows[0].name), "everywhere");
     assert_int_equal(rows[0].checks_per_s, 400);
     assert_int_equal(rows[0].denied_per_s, 40);
+    assert_int_equal(rows[0].decided_per_s[DECISION_STORE], 397);
+    assert_int_equal(rows[0].decided_per_s[DECISION_LOCAL], 3);
     assert_true(rows[0].is_hot);
     expect_bytes(hotkey_name_key(&rows[1].name), "only here");
     assert_int_equal(rows[1].checks_per_s, 300);

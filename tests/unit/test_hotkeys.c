@@ -70,6 +70,13 @@ static struct hotkeys_count run(struct bench *bench, uint64_t first, uint64_t n_
     return count;
 }
 
+static void note(struct bench *bench, uint32_t handle, enum decision_source source, bool is_allowed, int n) {
+    struct decision decision = {.source = source, .allowed = is_allowed};
+    for (int i = 0; i < n; i++) {
+        hotkeys_note_decision(bench->hotkeys, handle, &decision, bench->now_us);
+    }
+}
+
 static void rest(struct bench *bench, int64_t for_us) {
     for (int64_t end_us = bench->now_us + for_us; bench->now_us < end_us; bench->now_us += 10000) {
         hotkeys_tick(bench->hotkeys, bench->now_us);
@@ -114,14 +121,17 @@ static void test_an_entry_is_new_once(void **state) {
 static void test_rates_are_measured(void **state) {
     struct bench *bench = *state;
     struct hotkeys_count count = run(bench, 1, 1, 400, 3 * SECOND_US);
-    for (int i = 0; i < 30; i++) {
-        hotkeys_note_denied(bench->hotkeys, count.handle, bench->now_us);
-    }
+    note(bench, count.handle, DECISION_STORE, true, 40);
+    note(bench, count.handle, DECISION_STORE, false, 10);
+    note(bench, count.handle, DECISION_LOCAL, false, 20);
     bench->now_us += SECOND_US / 2;
     const struct hotkey *row = find_row(bench, 1);
     assert_non_null(row);
     assert_int_equal(row->checks_per_s, 200); /* 400 in the second before, half of which counts still */
     assert_int_equal(row->denied_per_s, 30);
+    assert_int_equal(row->decided_per_s[DECISION_STORE], 50);
+    assert_int_equal(row->decided_per_s[DECISION_LOCAL], 20);
+    assert_int_equal(row->decided_per_s[DECISION_NONE], 0);
     assert_int_equal(hotkey_name_tenant(&row->name).data[0], 't');
     assert_int_equal(hotkey_name_resource(&row->name).data[0], 'r');
 }
@@ -142,23 +152,39 @@ static void test_a_very_hot_key_is_seen_at_once(void **state) {
 
 static void test_it_stays_hot_down_to_half_the_threshold(void **state) {
     struct bench *bench = *state;
+    assert_int_equal(hotkeys_n_hot(bench->hotkeys), 0);
     assert_true(run(bench, 1, 1, 2 * HOT_PER_S, 3 * SECOND_US).is_hot);
     assert_true(run(bench, 1, 1, HOT_PER_S * 6 / 10, 5 * SECOND_US).is_hot);
+    assert_int_equal(hotkeys_n_hot(bench->hotkeys), 1);
     assert_false(run(bench, 1, 1, HOT_PER_S * 4 / 10, 3 * SECOND_US).is_hot);
+    assert_int_equal(hotkeys_n_hot(bench->hotkeys), 0);
     assert_false(run(bench, 1, 1, HOT_PER_S * 6 / 10, 5 * SECOND_US).is_hot);
+}
+
+static void test_an_answer_of_the_next_second_cools_no_key(void **state) {
+    struct bench *bench = *state;
+    struct hotkeys_count count = run(bench, 1, 1, 2 * HOT_PER_S, 3 * SECOND_US - 10);
+    assert_true(count.is_hot);
+    bench->now_us += 20;
+    note(bench, count.handle, DECISION_STORE, true, 1);
+    bench->now_us -= 20;
+    assert_true(check(bench, 1).is_hot);
 }
 
 static void test_a_key_that_nobody_asks_for_cools_and_goes(void **state) {
     struct bench *bench = *state;
     uint32_t handle = run(bench, 1, 1, 2 * HOT_PER_S, 3 * SECOND_US).handle;
+    assert_int_equal(hotkeys_n_hot(bench->hotkeys), 1);
     rest(bench, 4 * SECOND_US);
     assert_null(find_row(bench, 1));
-    hotkeys_note_denied(bench->hotkeys, handle, bench->now_us); /* stale by now */
+    assert_int_equal(hotkeys_n_hot(bench->hotkeys), 0);
+    note(bench, handle, DECISION_STORE, false, 1); /* stale by now */
     struct hotkeys_count count = run(bench, 2, 1, 400, SECOND_US);
     assert_int_not_equal(count.handle, handle);
     hotkeys_name(bench->hotkeys, handle, text("t"), text("r"), text("stale"));
-    hotkeys_note_denied(bench->hotkeys, handle, bench->now_us);
+    note(bench, handle, DECISION_STORE, false, 1);
     assert_int_equal(find_row(bench, 2)->denied_per_s, 0);
+    assert_int_equal(find_row(bench, 2)->decided_per_s[DECISION_STORE], 0);
 }
 
 static void test_five_times_the_median_is_hot(void **state) {
@@ -280,6 +306,7 @@ int main(void) {
         bench_test(test_a_key_is_hot_from_the_threshold_on),
         bench_test(test_a_very_hot_key_is_seen_at_once),
         bench_test(test_it_stays_hot_down_to_half_the_threshold),
+        bench_test(test_an_answer_of_the_next_second_cools_no_key),
         bench_test(test_a_key_that_nobody_asks_for_cools_and_goes),
         bench_test(test_five_times_the_median_is_hot),
         bench_test(test_the_median_moves_the_threshold_between_its_bounds),
