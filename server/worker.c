@@ -33,6 +33,7 @@ struct worker {
     struct ev_loop *loop;
     struct store *store;
     struct hotkeys *hotkeys;
+    struct hot_desk hot_desk;
     struct limiter *limiter;
     struct service *service;
     struct conn_host host;
@@ -195,6 +196,7 @@ static void start_watchers(struct worker *worker) {
     ev_async_start(worker->loop, &worker->drain);
     ev_async_init(&worker->new_quotas, worker_on_new_quotas);
     ev_async_start(worker->loop, &worker->new_quotas);
+    hot_desk_open(&worker->hot_desk, worker->loop, worker->hotkeys);
     ev_prepare_init(&worker->turn, worker_on_turn);
     ev_prepare_start(worker->loop, &worker->turn);
     ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
@@ -240,6 +242,10 @@ uint64_t worker_revision(const struct worker *worker) {
     return atomic_load(&worker->revision);
 }
 
+struct hot_desk *worker_hot_desk(struct worker *worker) {
+    return &worker->hot_desk;
+}
+
 void worker_drain(struct worker *worker) {
     ev_async_send(worker->loop, &worker->drain);
 }
@@ -249,6 +255,7 @@ static void stop_watchers(struct worker *worker) {
     conn_host_deinit(&worker->host);
     ev_async_stop(worker->loop, &worker->drain);
     ev_async_stop(worker->loop, &worker->new_quotas);
+    hot_desk_close(&worker->hot_desk);
     ev_prepare_stop(worker->loop, &worker->turn);
     ev_timer_stop(worker->loop, &worker->tick);
 }
