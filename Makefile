@@ -20,7 +20,7 @@ Q := $(if $(V),,@)
 say = @printf '  %-8s %s\n' $(1) $(2)
 
 DEPS_BUILD := gcc make pkg-config libc6-dev libev-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-dev \
-	libyaml-dev libjansson-dev libmicrohttpd-dev libxxhash-dev
+	libyaml-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libcurl4-openssl-dev libssl-dev
 DEPS_RUN := redis-server redis-tools curl
 DEPS_TEST := libcmocka-dev liblua5.1-0-dev valgrind procps
 DEPS_LINT := clang clang-format clang-tidy shellcheck
@@ -34,16 +34,19 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(OUT) $(WARNINGS) $(SANITIZE)
 LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
-TEST_LIBS := -lcmocka -llua5.1 $(LIBS)
+CTL_LIBS := -lcurl -lcrypto $(LIBS)
+TEST_LIBS := -lcmocka -llua5.1 $(CTL_LIBS)
 
 PROTO_SRC := $(wildcard proto/*.c)
 SERVER_SRC := $(filter-out server/main.c,$(wildcard server/*.c server/*/*.c)) $(wildcard admin/*.c)
 CMD_SRC := $(filter-out client/cmd/main.c,$(wildcard client/cmd/*.c))
+CTL_SRC := $(filter-out admin/ctl/main.c,$(wildcard admin/ctl/*.c))
 CLIENT_SRC := $(filter-out client/example_%,$(wildcard client/*.c))
-PRODUCT_SRC := $(PROTO_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(CMD_SRC)
+PRODUCT_SRC := $(PROTO_SRC) $(SERVER_SRC) $(CLIENT_SRC) $(CMD_SRC) $(CTL_SRC)
 SCRIPT_SRC := $(wildcard lua/*.lua)
 SUPPORT_SRC := $(filter-out %/main.c,$(wildcard tests/support/*.c)) \
-	$(filter-out tests/property/test_% tests/system/test_%,$(wildcard tests/property/*.c tests/system/*.c))
+	$(filter-out tests/property/test_% tests/system/test_% tests/chaos/test_%, \
+	$(wildcard tests/property/*.c tests/system/*.c tests/chaos/*.c))
 
 object = $(patsubst %.c,$(OUT)/%.o,$(1))
 program = $(patsubst %.c,$(OUT)/%,$(1))
@@ -58,15 +61,17 @@ UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
 PROPERTY_TESTS := $(call program,$(wildcard tests/property/test_*.c))
 ALLOCATION_TESTS := $(filter $(OUT)/tests/unit/test_allocation_%,$(UNIT_TESTS))
 SYSTEM_TESTS := $(call program,$(wildcard tests/system/test_*.c))
+CHAOS_TESTS := $(call program,$(wildcard tests/chaos/test_*.c)) $(OUT)/tests/chaos/shifted_clock.so
 BENCHES := $(call program,$(wildcard tests/bench/*.c))
 FUZZERS := $(call program,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES := $(OUT)/example_sync $(OUT)/example_async
-PROGRAMS := $(OUT)/sluiced $(OUT)/sluice $(EXAMPLES)
+PROGRAMS := $(OUT)/sluiced $(OUT)/sluice $(OUT)/sluicectl $(EXAMPLES)
 LIBRARIES := $(OUT)/libsluice.a $(OUT)/libsluice.so
 
 FORCE:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all run test test-thread tests fuzz fuzzers deps deps-lint bench install lint format check-layers check-docs clean help
+.PHONY: FORCE all run test test-thread tests chaos fuzz fuzzers deps deps-lint bench install lint format check-layers \
+	check-docs clean help
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) $(LIBRARIES) ## build everything but the tests
@@ -95,7 +100,11 @@ test-thread: deps ## the tests of threads and sockets under ThreadSanitizer
 	@$(MAKE) --no-print-directory SANITIZER=thread all tests
 	@tests/run_thread.sh $(BUILD) $(BUILD)/thread
 
-tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS)
+tests: $(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(CHAOS_TESTS)
+
+chaos: deps ## break Redis and frontends under load, up to 10 minutes; SCENARIO=kill_shard for one
+	@$(MAKE) --no-print-directory all $(CHAOS_TESTS)
+	@SLUICE_BUILD=$(OUT) $(OUT)/tests/chaos/test_chaos $(SCENARIO)
 
 bench: deps ## measure; ratios of two things in one run
 	@$(MAKE) --no-print-directory all $(BENCHES)
@@ -174,14 +183,24 @@ $(OUT)/sluice: $(OUT)/client/cmd/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(LIBS)
 
+$(OUT)/sluicectl: $(OUT)/admin/ctl/main.o $(OUT)/libproduct.a
+	$(call say,LINK,$@)
+	$(link) $(CTL_LIBS)
+
 # The examples are linked as a user would: against the library alone.
 $(EXAMPLES): $(OUT)/example_%: $(OUT)/client/example_%.o $(OUT)/libsluice.a
 	$(call say,LINK,$@)
 	$(link) $(LIBSLUICE_LIBS)
 
-$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
+$(UNIT_TESTS) $(PROPERTY_TESTS) $(SYSTEM_TESTS) $(filter-out %.so,$(CHAOS_TESTS)) $(BENCHES): %: %.o $(OUT)/libsupport.a $(OUT)/libproduct.a
 	$(call say,LINK,$@)
 	$(link) $(TEST_LIBS)
+
+# Preloaded into a redis-server, which brings no sanitizer along.
+$(OUT)/tests/chaos/shifted_clock.so: tests/chaos/preload/shifted_clock.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -fPIC $(WARNINGS) -shared $< -o $@
 
 $(FUZZERS): %: %.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
@@ -211,7 +230,7 @@ $(OUT)/libsluice.so: $(LIBSLUICE_OBJ)
 install: TO = "$(DESTDIR)$(PREFIX)"
 install: all ## install programs, library, header and pkg-config file below DESTDIR/PREFIX
 	install -d $(TO)/bin $(TO)/include $(TO)/lib/pkgconfig
-	install -m 755 $(OUT)/sluiced $(OUT)/sluice $(TO)/bin
+	install -m 755 $(OUT)/sluiced $(OUT)/sluice $(OUT)/sluicectl $(TO)/bin
 	install -m 644 client/sluice.h $(TO)/include
 	install -m 644 $(OUT)/libsluice.a $(TO)/lib
 	install -m 755 $(OUT)/libsluice.so $(TO)/lib/libsluice.so.$(VERSION)

@@ -238,6 +238,7 @@ bool server_is_ready(const struct server *server) {
 
 bool server_render_metrics(struct server *server, struct buf *out) {
     metric_set(&server->metrics.ready, server_is_ready(server));
+    metric_set(&server->metrics.cpu_us, (uint64_t)clock_cpu_us());
     metric_set(&server->metrics.quota_revision, server_applied_revision(server));
     struct node_metrics *nodes = NULL;
     size_t n_nodes = 0;

@@ -22,6 +22,8 @@
 #define PROCESS_METRICS(X)                                                                                     \
     X(start_time_s, METRIC_GAUGE, "sluice_start_time_seconds", "",                                             \
       "When the process started, in Unix seconds")                                                             \
+    X(cpu_us, METRIC_COUNTER_US, "sluice_cpu_seconds_total", "",                                               \
+      "CPU time that all threads of the process have used, user and system")                                   \
     X(workers, METRIC_GAUGE, "sluice_workers", "", "Worker threads")                                           \
     X(quotas, METRIC_GAUGE, "sluice_quotas", "", "Quotas in force")                                            \
     X(quota_revision, METRIC_GAUGE, "sluice_quota_revision", "",                                               \

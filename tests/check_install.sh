@@ -38,3 +38,4 @@ for library in libsluice.a libsluice.so; do
     fi
 done
 "$root/opt/sluice/bin/sluiced" --version
+"$root/opt/sluice/bin/sluicectl" --version

@@ -2,7 +2,8 @@
 # check_layers.sh — every #include against the floors of the house; prints what points up, exits 1 if any does.
 #
 # A floor may include itself and what stands below it. Single owners: generated protobuf code only in
-# proto/wire.c, hiredis only in redis_reply, clocks only in base/clock, libmicrohttpd only in admin/http.
+# proto/wire.c, hiredis only in redis_reply, clocks only in base/clock, libmicrohttpd only in
+# admin/http, libcurl only in admin/ctl/http_client.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 bad=0
@@ -14,6 +15,7 @@ function floor_of(path) {
     if (path ~ /^server\/[a-z_]+\.[ch]$/) return "house"
     if (path ~ /^server\//) { split(path, part, "/"); return part[2] }
     if (path ~ /^client\/cmd\//) return "cmd"
+    if (path ~ /^admin\/ctl\//) return "ctl"
     if (path ~ /^(client|proto|admin)\//) { split(path, part, "/"); return part[1] }
     return ""
 }
@@ -28,6 +30,7 @@ BEGIN {
     may["main"] = "house net quota limit store core base proto admin"
     may["admin"] = "admin house net quota limit store core base"
     may["proto"] = "proto"
+    may["ctl"] = "ctl cmd quota core base"
     may["client"] = "client proto core base"
     may["cmd"] = "cmd client proto limit store quota core base"
 }
@@ -52,7 +55,10 @@ function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
             complain("the client library takes only buf, clock, hash, list and status from base")
         if (from == "client" && to == "core" && target !~ /core\/(bucket|table)\.h$/)
             complain("the client library takes only bucket and table from core")
+        if (from == "ctl" && to == "cmd" && target !~ /cmd\/(options|show|terminal)\.h$/)
+            complain("ctl takes only options, show and terminal from cmd")
     } else {
+        if (what ~ /<curl\// && $1 != "admin/ctl/http_client.c") complain("libcurl belongs to http_client.c")
         if (what ~ /<hiredis\// && $1 !~ /^server\/store\/redis_reply\.c$/) complain("hiredis belongs to redis_reply.c")
         if (what ~ /<microhttpd\.h>/ && $1 != "admin/http.c") complain("libmicrohttpd belongs to admin/http.c")
         if (what ~ /<yaml\.h>/ && $1 !~ /^server\/base\/yaml_file\.c$/) complain("libyaml belongs to yaml_file.c")

@@ -12,4 +12,5 @@ set -- "tests/check_layers.sh" "tests/check_headers.sh $sanitized" "tests/check_
 for source in tests/unit/test_*.c tests/property/test_*.c tests/system/test_*.c; do
     set -- "$@" "$sanitized/${source%.c}"
 done
+set -- "$@" "$sanitized/tests/chaos/test_chaos --quick"
 tests/run_tests.sh "$@"

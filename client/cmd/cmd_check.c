@@ -197,6 +197,7 @@ static int run(const void *options_read, char *const *arguments) {
 }
 
 const struct command cmd_check = {
+    .program = "sluice",
     .name = "check",
     .summary = "Ask whether KEY may use RESOURCE of TENANT now",
     .arguments = "TENANT RESOURCE KEY",

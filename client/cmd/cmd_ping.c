@@ -91,6 +91,7 @@ static int run(const void *options_read, char *const *arguments) {
 }
 
 const struct command cmd_ping = {
+    .program = "sluice",
     .name = "ping",
     .summary = "Ask each frontend for a sign of life",
     .arguments = "",

@@ -493,6 +493,7 @@ static int run(const void *options_read, char *const *arguments) {
 }
 
 const struct command cmd_replay = {
+    .program = "sluice",
     .name = "replay",
     .summary = "Send the requests of a log as checks to running frontends",
     .arguments = "LOG --tenant T --resource R",

@@ -283,6 +283,7 @@ static int run(const void *options_read, char *const *arguments) {
 }
 
 const struct command cmd_simulate = {
+    .program = "sluice",
     .name = "simulate",
     .summary = "Tell what a quota would have done to the requests of a log, without any server",
     .arguments = "LOG --quota FILE",

@@ -7,6 +7,7 @@
 /* Exit codes; scripts rely on them. */
 enum { EXIT_ALLOWED = 0, EXIT_DENIED = 1, EXIT_ERROR = 2 };
 
+extern const struct command cmd_bench;
 extern const struct command cmd_check;
 extern const struct command cmd_ping;
 extern const struct command cmd_replay;

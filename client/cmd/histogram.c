@@ -31,6 +31,15 @@ void histogram_add(struct histogram *histogram, uint64_t value) {
     histogram->counts[bucket_of(value < HISTOGRAM_MAX_VALUE ? value : HISTOGRAM_MAX_VALUE)]++;
 }
 
+uint64_t histogram_count(const struct histogram *histogram, uint64_t value) {
+    size_t last = bucket_of(value < HISTOGRAM_MAX_VALUE ? value : HISTOGRAM_MAX_VALUE);
+    uint64_t n = 0;
+    for (size_t i = 0; i <= last; i++) {
+        n += histogram->counts[i];
+    }
+    return n;
+}
+
 uint64_t histogram_percentile(const struct histogram *histogram, double share) {
     double exact_rank = share * (double)histogram->n;
     uint64_t rank = (uint64_t)exact_rank;

@@ -27,4 +27,7 @@ void histogram_add(struct histogram *histogram, uint64_t value);
 /* The value that `share` (0 ... 1) of all values do not exceed; 0 when there are none. */
 uint64_t histogram_percentile(const struct histogram *histogram, double share);
 
+/* How many values do not exceed `value`; those in its own bucket count, the last one holds all that are beyond. */
+uint64_t histogram_count(const struct histogram *histogram, uint64_t value);
+
 #endif

@@ -40,7 +40,7 @@ static bool read_factor(const char *text, double *value) {
     return true;
 }
 
-/* `text` is NULL for a flag only. */
+/* `text` is NULL for a flag, and for a value that may be left out and was. */
 static bool set_member(const struct option_spec *spec, const char *text, void *options, struct status *status) {
     void *member = (char *)options + spec->offset;
     struct options_list *list;
@@ -52,7 +52,12 @@ static bool set_member(const struct option_spec *spec, const char *text, void *o
     case OPTION_COUNT:
         return units_read_integer(bytes_of(text), spec->min, spec->max, member, &reason) ||
                status_fail(status, "--%s: %s", spec->name, reason.text);
+    case OPTION_WAIT_US:
     case OPTION_DURATION_US:
+        if (text == NULL) {
+            *(int64_t *)member = OPTIONS_BARE;
+            return true;
+        }
         return units_read_duration(bytes_of(text), spec->min, spec->max, member, &reason) ||
                status_fail(status, "--%s: %s", spec->name, reason.text);
     case OPTION_FACTOR:
@@ -80,7 +85,7 @@ static bool read_option(const struct command *command, int argc, char *const *ar
     const struct option_spec *spec =
         find_option(command, name, equals != NULL ? (size_t)(equals - name) : strlen(name));
     if (spec == NULL) {
-        return status_fail(status, "unknown option %s; 'sluice %s --help' lists them", argv[*at],
+        return status_fail(status, "unknown option %s; '%s %s --help' lists them", argv[*at], command->program,
                            command->name);
     }
     if (spec->kind == OPTION_FLAG) {
@@ -89,8 +94,8 @@ static bool read_option(const struct command *command, int argc, char *const *ar
         }
         return set_member(spec, NULL, options, status);
     }
-    if (equals != NULL) {
-        return set_member(spec, equals + 1, options, status);
+    if (equals != NULL || spec->kind == OPTION_WAIT_US) {
+        return set_member(spec, equals != NULL ? equals + 1 : NULL, options, status);
     }
     if (*at + 1 == argc) {
         return status_fail(status, "--%s needs a value: %s", spec->name, spec->value);
@@ -101,7 +106,7 @@ static bool read_option(const struct command *command, int argc, char *const *ar
 /* "sluice ping [OPTION ...]" */
 static struct units_shown show_usage(const struct command *command) {
     struct units_shown usage;
-    snprintf(usage.text, sizeof usage.text, "sluice %s%s%s [OPTION ...]", command->name,
+    snprintf(usage.text, sizeof usage.text, "%s %s%s%s [OPTION ...]", command->program, command->name,
              command->arguments[0] != '\0' ? " " : "", command->arguments);
     return usage;
 }
@@ -134,7 +139,8 @@ bool options_parse(const struct command *command, int argc, char *const *argv, v
                 return false;
             }
         } else if (!options_ended && word[0] == '-' && word[1] != '\0') {
-            return status_fail(status, "unknown option %s; 'sluice %s --help' lists them", word, command->name);
+            return status_fail(status, "unknown option %s; '%s %s --help' lists them", word, command->program,
+                               command->name);
         } else if (n_arguments == command->max_arguments) {
             return status_fail(status, "'%s' is one argument too many; usage: %s", word,
                                show_usage(command).text);
@@ -156,6 +162,7 @@ static void print_default(const struct option_spec *spec, const void *defaults, 
     int64_t number;
     switch (spec->kind) {
     case OPTION_FLAG:
+    case OPTION_WAIT_US:
     case OPTION_LIST:
         break;
     case OPTION_COUNT:
@@ -179,16 +186,31 @@ static void print_default(const struct option_spec *spec, const void *defaults, 
     }
 }
 
+/* "--name", "--name VALUE" or "--name[=VALUE]" */
+static struct units_shown show_form(const struct option_spec *spec) {
+    struct units_shown form;
+    bool may_be_bare = spec->kind == OPTION_WAIT_US;
+    if (spec->value == NULL) {
+        snprintf(form.text, sizeof form.text, "--%s", spec->name);
+    } else {
+        snprintf(form.text, sizeof form.text, "--%s%s%s%s", spec->name, may_be_bare ? "[=" : " ", spec->value,
+                 may_be_bare ? "]" : "");
+    }
+    return form;
+}
+
 void options_print_help(const struct command *command, FILE *out) {
+    int width = 20;
+    for (size_t i = 0; i < command->n_options; i++) {
+        int n = (int)strlen(show_form(&command->options[i]).text);
+        width = n > width ? n : width;
+    }
     fprintf(out, "Usage: %s\n\n%s.\n\n", show_usage(command).text, command->summary);
     for (size_t i = 0; i < command->n_options; i++) {
         const struct option_spec *spec = &command->options[i];
-        bool has_value = spec->value != NULL;
-        char left[32];
-        snprintf(left, sizeof left, "--%s%s%s", spec->name, has_value ? " " : "", has_value ? spec->value : "");
-        fprintf(out, "  %-20s %s", left, spec->help);
+        fprintf(out, "  %-*s %s", width, show_form(spec).text, spec->help);
         print_default(spec, command->defaults, out);
         fputc('\n', out);
     }
-    fprintf(out, "  %-20s %s\n\n%s", "--help", "print this text", command->notes);
+    fprintf(out, "  %-*s %s\n\n%s", width, "--help", "print this text", command->notes);
 }

@@ -1,8 +1,8 @@
 /* options.h — one table per command: what it accepts, what it means, its help text.
  *
  * The table drives both parsing and help, and defaults shown are the defaults used. Every option is "--name",
- * "--name VALUE" or "--name=VALUE"; options and arguments may be mixed; "--" ends options; "-" is an argument.
- * Texts point into argv. */
+ * "--name VALUE" or "--name=VALUE"; where the value may be left out, it is "--name" or "--name=VALUE". Options and
+ * arguments may be mixed; "--" ends options; "-" is an argument. Texts point into argv. */
 #ifndef SLUICE_CLIENT_CMD_OPTIONS_H
 #define SLUICE_CLIENT_CMD_OPTIONS_H
 
@@ -13,7 +13,7 @@
 
 #include "server/base/status.h"
 
-enum { OPTIONS_LIST_MAX = 16 };
+enum { OPTIONS_LIST_MAX = 16, OPTIONS_BARE = -1 };
 
 struct options_list {
     const char *items[OPTIONS_LIST_MAX];
@@ -25,6 +25,7 @@ enum option_kind {
     OPTION_FLAG,        /* bool; takes no value */
     OPTION_COUNT,       /* int64_t, min ... max */
     OPTION_DURATION_US, /* int64_t, min ... max microseconds */
+    OPTION_WAIT_US,     /* the same, but "--name" alone is good too and means OPTIONS_BARE */
     OPTION_FACTOR,      /* double, 0 or more */
     OPTION_TEXT,        /* const char * */
     OPTION_LIST,        /* struct options_list; may be repeated */
@@ -35,13 +36,14 @@ struct option_spec {
     const char *value; /* the value's name in help; NULL for a flag */
     enum option_kind kind;
     size_t offset;    /* of the member in the command's struct of options */
-    int64_t min, max; /* of OPTION_COUNT and OPTION_DURATION_US */
+    int64_t min, max; /* of OPTION_COUNT, OPTION_DURATION_US and OPTION_WAIT_US */
     const char *help;
 };
 
-/* A command of `sluice`. */
+/* A command of a program. */
 struct command {
-    const char *name;
+    const char *program;   /* "sluice" */
+    const char *name;      /* one word, or "quota set" */
     const char *summary;   /* one line for the list of commands */
     const char *arguments; /* "TENANT RESOURCE KEY" */
     int min_arguments, max_arguments;

@@ -16,3 +16,7 @@ int64_t clock_mono_us(void) {
 int64_t clock_wall_us(void) {
     return clock_read_us(CLOCK_REALTIME);
 }
+
+int64_t clock_cpu_us(void) {
+    return clock_read_us(CLOCK_PROCESS_CPUTIME_ID);
+}

@@ -8,5 +8,6 @@
 
 int64_t clock_mono_us(void);
 int64_t clock_wall_us(void); /* since 1970-01-01 UTC */
+int64_t clock_cpu_us(void);  /* that all threads of this process have used, user and system */
 
 #endif

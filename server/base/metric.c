@@ -10,6 +10,7 @@ enum { METRIC_NAME_BYTES = 600 }; /* of an item, escaped */
 const char *metric_kind_text(enum metric_kind kind) {
     switch (kind) {
     case METRIC_COUNTER:
+    case METRIC_COUNTER_US:
         return "counter";
     case METRIC_GAUGE:
         return "gauge";
@@ -36,6 +37,19 @@ static bool append_head(struct buf *out, const struct metric_desc *desc) {
     return append_text(out, line);
 }
 
+static bool append_row(struct buf *out, const struct metric_desc *desc, uint64_t value) {
+    char number[32], line[512];
+    bool has_labels = desc->labels[0] != '\0';
+    if (desc->kind == METRIC_COUNTER_US) {
+        snprintf(number, sizeof number, "%" PRIu64 ".%06" PRIu64, value / 1000000, value % 1000000);
+    } else {
+        snprintf(number, sizeof number, "%" PRIu64, value);
+    }
+    snprintf(line, sizeof line, "%s%s%s%s %s\n", desc->family, has_labels ? "{" : "", desc->labels,
+             has_labels ? "}" : "", number);
+    return append_text(out, line);
+}
+
 bool metric_render(struct buf *out, const struct metric_desc *descs, size_t n_descs, const void *const *structs,
                    size_t n_structs) {
     for (size_t i = 0; i < n_descs; i++) {
@@ -43,11 +57,7 @@ bool metric_render(struct buf *out, const struct metric_desc *descs, size_t n_de
         if ((i == 0 || strcmp(desc->family, descs[i - 1].family) != 0) && !append_head(out, desc)) {
             return false;
         }
-        char line[512];
-        bool has_labels = desc->labels[0] != '\0';
-        snprintf(line, sizeof line, "%s%s%s%s %" PRIu64 "\n", desc->family, has_labels ? "{" : "", desc->labels,
-                 has_labels ? "}" : "", sum_of(desc, structs, n_structs));
-        if (!append_text(out, line)) {
+        if (!append_row(out, desc, sum_of(desc, structs, n_structs))) {
             return false;
         }
     }

@@ -16,7 +16,11 @@
 
 #include "server/base/buf.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_kind {
+    METRIC_COUNTER,
+    METRIC_COUNTER_US, /* kept in microseconds, shown in seconds */
+    METRIC_GAUGE,
+};
 
 /* One row of the table that describes a struct of metrics. Rows of one family stand next to each other. */
 struct metric_desc {

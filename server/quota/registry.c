@@ -98,6 +98,9 @@ static bool registry_read_quota(struct yaml_node node, struct bytes tenant, stru
 /* ---- tenants, the file ---- */
 
 static bool registry_read_tenants(struct yaml_node node, struct quota_set *set, struct status *status) {
+    if (yaml_node_kind(node) == YAML_MAP && !yaml_node_exists(yaml_node_first(node))) {
+        return true; /* "{}" says that none are meant */
+    }
     if (!yaml_node_expect(node, YAML_MAP, status)) {
         return false;
     }

@@ -16,7 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_ATTEMPTS = 5, READY_ATTEMPTS = 500, READY_PAUSE_MS = 10, MAX_ARGS = 8, READ_BYTES = 64 * 1024 };
+enum {
+    START_ATTEMPTS = 5,
+    READY_ATTEMPTS = 500,
+    READY_PAUSE_MS = 10,
+    MAX_ARGS = 8,
+    MAX_WORDS = 32,
+    READ_BYTES = 64 * 1024
+};
 
 struct redis_fixture {
     pid_t pid;
@@ -44,17 +51,31 @@ static uint16_t free_port(void) {
     return port;
 }
 
-static void run_server(const struct redis_fixture *fixture, pid_t parent) {
+static size_t append_words(const char *argv[], size_t n, const char *const words[]) {
+    for (size_t i = 0; words != NULL && words[i] != NULL && n + 1 < MAX_WORDS; i++) {
+        argv[n++] = words[i];
+    }
+    return n;
+}
+
+static void run_server(const struct redis_fixture *fixture, pid_t parent, const char *const wrapper[],
+                       const char *const flags[]) {
     char port[8];
     snprintf(port, sizeof port, "%u", fixture->port);
+    const char *const own[] = {"redis-server", "--port", port,    "--bind", "127.0.0.1", "--save", "",
+                               "--appendonly", "no",     "--dir", "/tmp",   NULL};
+    const char *argv[MAX_WORDS];
+    size_t n = append_words(argv, 0, wrapper);
+    n = append_words(argv, n, own);
+    argv[append_words(argv, n, flags)] = NULL;
     int null = open("/dev/null", O_RDWR);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent || null < 0) {
         _exit(127);
     }
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
-           "no", "--dir", "/tmp", (char *)NULL);
+    /* exec takes char *const[], but changes nothing. */
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
 }
 
@@ -79,12 +100,13 @@ static bool answers_as_ours(const struct redis_fixture *fixture) {
     return ours;
 }
 
-bool redis_fixture_start_again(struct redis_fixture *fixture) {
+static bool start_server(struct redis_fixture *fixture, const char *const wrapper[],
+                         const char *const flags[]) {
     const struct timespec pause = {.tv_nsec = READY_PAUSE_MS * 1000000L};
     pid_t parent = getpid();
     fixture->pid = fork();
     if (fixture->pid == 0) {
-        run_server(fixture, parent);
+        run_server(fixture, parent, wrapper, flags);
     }
     for (int i = 0; fixture->pid > 0 && i < READY_ATTEMPTS; i++) {
         if (answers_as_ours(fixture)) {
@@ -99,14 +121,22 @@ bool redis_fixture_start_again(struct redis_fixture *fixture) {
     return false;
 }
 
+bool redis_fixture_start_again(struct redis_fixture *fixture) {
+    return start_server(fixture, NULL, NULL);
+}
+
 struct redis_fixture *redis_fixture_start(void) {
+    return redis_fixture_start_with(NULL, NULL);
+}
+
+struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], const char *const flags[]) {
     struct redis_fixture *fixture = calloc(1, sizeof *fixture);
     if (fixture == NULL) {
         return NULL;
     }
     for (int i = 0; i < START_ATTEMPTS; i++) {
         fixture->port = free_port();
-        if (redis_fixture_start_again(fixture)) {
+        if (start_server(fixture, wrapper, flags)) {
             return fixture;
         }
     }

@@ -17,6 +17,9 @@ struct redis_fixture;
 
 /* NULL when the server cannot be started. Stop kills it and nulls the pointer. */
 struct redis_fixture *redis_fixture_start(void);
+/* The same with words before the program, which end in its execution, and flags after its own; each a list that
+ * ends in NULL, or NULL. */
+struct redis_fixture *redis_fixture_start_with(const char *const wrapper[], const char *const flags[]);
 void redis_fixture_stop(struct redis_fixture **fixture);
 /* Kills the server; starts another, which knows nothing, on the same port. */
 void redis_fixture_kill(struct redis_fixture *fixture);

@@ -57,23 +57,12 @@ static void await_ready_line(struct frontend *frontend, const char *out_path) {
     fail_with_log(frontend, "does not become ready");
 }
 
-void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
-                            const char *const flags[]) {
+void frontend_start_as_shipped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
+                               const char *const flags[]) {
     char program[HARNESS_PATH_BYTES], out_path[HARNESS_PATH_BYTES], name[64];
     const char *argv[MAX_WORDS];
     const char *const own[] = {
-        harness_program("sluiced", program),
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--store-timeout",
-        "2s",
-        "--request-timeout",
-        "5s",
-        "--redis-breaker-silence",
-        "10s",
-        NULL,
+        harness_program("sluiced", program), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", NULL,
     };
     size_t n = append_words(argv, 0, wrapper);
     n = append_words(argv, n, own);
@@ -86,6 +75,16 @@ void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, 
     harness_path(harness, name, frontend->log_path);
     frontend->pid = harness_spawn(harness, argv, out_path, frontend->log_path, SIGKILL);
     await_ready_line(frontend, out_path);
+}
+
+void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
+                            const char *const flags[]) {
+    static const char *const patient[] = {
+        "--store-timeout", "2s", "--request-timeout", "5s", "--redis-breaker-silence", "10s", NULL};
+    const char *all[MAX_WORDS];
+    size_t n = append_words(all, 0, patient);
+    all[append_words(all, n, flags)] = NULL;
+    frontend_start_as_shipped(harness, frontend, wrapper, all);
 }
 
 void frontend_await_end(struct frontend *frontend) {

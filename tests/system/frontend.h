@@ -12,8 +12,11 @@ struct frontend {
     char log_path[HARNESS_PATH_BYTES]; /* its standard error */
 };
 
-/* Starts sluiced with the flags given (a list that ends in NULL) behind generous time limits, and waits until
- * it says that it serves. `wrapper` is a list of words put before the program, or NULL. */
+/* Starts sluiced with the flags given (a list that ends in NULL) and all else by default, and waits until it
+ * says that it serves. `wrapper` is a list of words put before the program, or NULL. */
+void frontend_start_as_shipped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
+                               const char *const flags[]);
+/* The same with generous time limits before the flags. */
 void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
                             const char *const flags[]);
 #define FRONTEND_START(harness, frontend, ...)                                                                 \

@@ -86,6 +86,22 @@ static void test_the_greatest_value_is_kept_as_it_came(void **state) {
     free(histogram);
 }
 
+static void test_counts_up_to_a_value(void **state) {
+    struct histogram *histogram = make_histogram();
+    (void)state;
+    for (uint64_t value = 1; value <= 100; value++) {
+        histogram_add(histogram, value);
+    }
+    histogram_add(histogram, 1000000);
+    histogram_add(histogram, UINT64_MAX);
+    assert_int_equal(histogram_count(histogram, 0), 0);
+    assert_int_equal(histogram_count(histogram, 50), 50);
+    assert_int_equal(histogram_count(histogram, 900000), 100);
+    assert_int_equal(histogram_count(histogram, 1000000), 101);
+    assert_int_equal(histogram_count(histogram, UINT64_MAX), 102);
+    free(histogram);
+}
+
 static void test_an_empty_histogram_says_0(void **state) {
     struct histogram *histogram = make_histogram();
     (void)state;
@@ -99,6 +115,7 @@ int main(void) {
         cmocka_unit_test(test_percentiles_are_never_low_and_at_most_1_in_128_high),
         cmocka_unit_test(test_values_at_the_edges_of_buckets),
         cmocka_unit_test(test_the_greatest_value_is_kept_as_it_came),
+        cmocka_unit_test(test_counts_up_to_a_value),
         cmocka_unit_test(test_an_empty_histogram_says_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 #define SAMPLE_METRICS(X)                                                                                      \
     X(yes, METRIC_COUNTER, "answers_total", "answer=\"yes\"", "Answers given")                                 \
     X(no, METRIC_COUNTER, "answers_total", "answer=\"no\"", "")                                                \
-    X(open, METRIC_GAUGE, "open", "", "Open now")
+    X(open, METRIC_GAUGE, "open", "", "Open now")                                                              \
+    X(busy_us, METRIC_COUNTER_US, "busy_seconds_total", "", "How long busy")
 
 struct sample {
     SAMPLE_METRICS(METRIC_FIELD)
@@ -51,6 +52,21 @@ static void test_gauge_split_over_owners_may_pass_below_zero(void **state) {
     buf_deinit(&out);
 }
 
+static void test_microseconds_are_shown_in_seconds(void **state) {
+    (void)state;
+    struct sample first = {0}, second = {0};
+    metric_add(&first.busy_us, 1999999);
+    metric_add(&second.busy_us, 5);
+    const void *both[] = {&first, &second};
+    struct buf out = {0};
+    assert_true(metric_render(&out, &rows[3], 1, both, 2));
+    assert_true(buf_append(&out, "", 1));
+    assert_string_equal((const char *)buf_front(&out), "# HELP busy_seconds_total How long busy\n"
+                                                       "# TYPE busy_seconds_total counter\n"
+                                                       "busy_seconds_total 2.000004\n");
+    buf_deinit(&out);
+}
+
 struct place {
     char name[16];
     double warmth, damp;
@@ -83,6 +99,7 @@ int main(void) {
         cmocka_unit_test(test_values_are_summed_and_families_headed_once),
         cmocka_unit_test(test_items_are_told_apart_by_their_names),
         cmocka_unit_test(test_gauge_split_over_owners_may_pass_below_zero),
+        cmocka_unit_test(test_microseconds_are_shown_in_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

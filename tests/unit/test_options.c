@@ -5,7 +5,7 @@
 
 struct sample {
     bool is_loud;
-    int64_t count, wait_us;
+    int64_t count, wait_us, patience_us;
     double factor;
     const char *name;
     struct options_list servers;
@@ -18,12 +18,14 @@ static const struct option_spec table[] = {
     {"loud", NULL, OPTION_FLAG, OPTION(is_loud), 0, 0, "speak up"},
     {"count", "N", OPTION_COUNT, OPTION(count), 1, 100, "how many"},
     {"wait", "DURATION", OPTION_DURATION_US, OPTION(wait_us), 1000, 60000000, "how long"},
+    {"patience", "DURATION", OPTION_WAIT_US, OPTION(patience_us), 1000, 60000000, "how long if at all"},
     {"factor", "X", OPTION_FACTOR, OPTION(factor), 0, 0, "how fast"},
     {"name", "T", OPTION_TEXT, OPTION(name), 0, 0, "who"},
     {"server", "HOST", OPTION_LIST, OPTION(servers), 0, 0, "where"},
 };
 
 static const struct command sample = {
+    .program = "sluice",
     .name = "sample",
     .summary = "Try the table",
     .arguments = "FROM [TO]",
@@ -151,6 +153,19 @@ static void test_a_duration_needs_its_unit(void **state) {
     assert_non_null(strstr(parsed.status.text, "--wait: '250' is not a duration"));
 }
 
+static void test_a_value_may_be_left_out_where_the_table_says_so(void **state) {
+    char absent[] = "a", bare[] = "--patience a", given[] = "a --patience=2s", wrong[] = "a --patience=2";
+    (void)state;
+    assert_int_equal(parse(absent).options.patience_us, 0);
+    struct parsed parsed = parse(bare);
+    assert_int_equal(parsed.options.patience_us, OPTIONS_BARE);
+    assert_string_equal(parsed.arguments[0], "a");
+    assert_int_equal(parse(given).options.patience_us, 2000000);
+    parsed = parse(wrong);
+    assert_false(parsed.is_good);
+    assert_non_null(strstr(parsed.status.text, "--patience: '2' is not a duration"));
+}
+
 static void test_a_list_has_a_bound(void **state) {
     char line[256] = "a", longer[256] = "a --server t";
     (void)state;
@@ -169,13 +184,14 @@ static void test_help_shows_every_option_with_its_default(void **state) {
                                    "\n"
                                    "Try the table.\n"
                                    "\n"
-                                   "  --loud               speak up\n"
-                                   "  --count N            how many (default 7)\n"
-                                   "  --wait DURATION      how long (default 1s)\n"
-                                   "  --factor X           how fast (default 1)\n"
-                                   "  --name T             who (default demo)\n"
-                                   "  --server HOST        where\n"
-                                   "  --help               print this text\n"
+                                   "  --loud                speak up\n"
+                                   "  --count N             how many (default 7)\n"
+                                   "  --wait DURATION       how long (default 1s)\n"
+                                   "  --patience[=DURATION] how long if at all\n"
+                                   "  --factor X            how fast (default 1)\n"
+                                   "  --name T              who (default demo)\n"
+                                   "  --server HOST         where\n"
+                                   "  --help                print this text\n"
                                    "\n"
                                    "That is all.\n";
     char *text = NULL;
@@ -190,8 +206,11 @@ static void test_help_shows_every_option_with_its_default(void **state) {
 }
 
 static void test_a_command_without_arguments_has_a_usage_too(void **state) {
-    static const struct command bare = {
-        .name = "bare", .arguments = "", .defaults = &defaults, .options_bytes = sizeof defaults};
+    static const struct command bare = {.program = "sluice",
+                                        .name = "bare",
+                                        .arguments = "",
+                                        .defaults = &defaults,
+                                        .options_bytes = sizeof defaults};
     char word[] = "x", *words[] = {word}, *arguments[1];
     struct sample options;
     struct status status = {""};
@@ -210,6 +229,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_wrong_is_said),
         cmocka_unit_test(test_a_command_without_arguments_has_a_usage_too),
         cmocka_unit_test(test_a_duration_needs_its_unit),
+        cmocka_unit_test(test_a_value_may_be_left_out_where_the_table_says_so),
         cmocka_unit_test(test_a_list_has_a_bound),
         cmocka_unit_test(test_help_shows_every_option_with_its_default),
     };

@@ -112,7 +112,7 @@ static void test_what_is_missing_or_empty_is_said(void **state) {
     assert_refused("default:\ntenants: {a: {b: {limits: [{rate: 1/s}]}}}\n",
                    "q.yaml:1: default: '' is neither allow nor deny");
     assert_refused("default: allow\ntenants:\n", "q.yaml:2: tenants: is empty; a map is needed");
-    assert_refused("tenants: {}\n", "q.yaml:1: tenants: is empty; a map is needed");
+    assert_refused("tenants: { demo: {} }\n", "q.yaml:1: tenants.demo: is empty; a map is needed");
     assert_refused("tenants:\n  demo:\n", "q.yaml:2: tenants.demo: is empty; a map is needed");
     assert_refused("tenants:\n  demo:\n    hello:\n",
                    "q.yaml:3: tenants.demo.hello: is empty; a map is needed");

@@ -27,11 +27,13 @@ static void test_workers_are_summed_and_nodes_told_apart(void **state) {
     struct process_metrics process = {0};
     const struct worker_metrics *both[] = {&first, &second};
     metric_set(&process.workers, 2);
+    metric_set(&process.cpu_us, 1500000);
     metric_add(&first.limiter.allowed_store, 40);
     metric_add(&second.limiter.allowed_store, 2);
     metric_add(&second.redis.commands, 3);
     char *text = rendered(&process, both, 2);
     assert_non_null(strstr(text, "\nsluice_workers 2\n"));
+    assert_non_null(strstr(text, "\nsluice_cpu_seconds_total 1.500000\n"));
     assert_non_null(strstr(text, "\nsluice_fleet_size 3\n"));
     assert_non_null(strstr(text, "\nsluice_decisions_total{decision=\"allow\",source=\"store\"} 42\n"));
     assert_non_null(strstr(text, "\nsluice_redis_commands_total 3\n"));

@@ -1,0 +1,144 @@
+/* ctl_quota_set.c — `sluicectl quota set`: adds or replaces one quota. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/ctl/columns.h"
+#include "admin/ctl/commands.h"
+#include "admin/ctl/field.h"
+#include "admin/ctl/quota_line.h"
+#include "admin/ctl/quota_request.h"
+#include "admin/ctl/session.h"
+#include "admin/ctl/url.h"
+
+enum { HEADER_BYTES = 64, BURST_MAX = 1000 * 1000 * 1000 };
+
+struct set_options {
+    struct session_options session;
+    const char *rate, *algorithm, *name, *mode, *on_store_failure, *file;
+    int64_t burst, if_revision, wait_us;
+    bool is_unlimited;
+};
+
+static const struct set_options defaults = {.session = SESSION_DEFAULTS, .if_revision = -1};
+
+#define OPTION(member) offsetof(struct set_options, member)
+static const struct option_spec options_table[] = {
+    {"rate", "RATE", OPTION_TEXT, OPTION(rate), 0, 0,
+     "such as 100/s, 5000/min, 20/h or 1000000/day; 0/s denies everything"},
+    {"burst", "N", OPTION_COUNT, OPTION(burst), 1, BURST_MAX, "tokens of a full bucket, else a second's worth"},
+    {"algorithm", "NAME", OPTION_TEXT, OPTION(algorithm), 0, 0,
+     "token_bucket or leaky_bucket, else token_bucket"},
+    {"name", "NAME", OPTION_TEXT, OPTION(name), 0, 0, "of the limit, else its algorithm's"},
+    {"mode", "MODE", OPTION_TEXT, OPTION(mode), 0, 0, "enforce or shadow, else enforce"},
+    {"on-store-failure", "POLICY", OPTION_TEXT, OPTION(on_store_failure), 0, 0,
+     "local, allow or deny, else local"},
+    {"unlimited", NULL, OPTION_FLAG, OPTION(is_unlimited), 0, 0, "allow everything, without asking"},
+    {"file", "FILE", OPTION_TEXT, OPTION(file), 0, 0, "the whole quota as JSON; - is standard input"},
+    {"if-revision", "N", OPTION_COUNT, OPTION(if_revision), 0, INT64_MAX,
+     "only if that is the quota's revision; 0: only if there is none"},
+    SESSION_WAIT_OPTION(set_options),
+    SESSION_OPTIONS(set_options),
+};
+
+static const char *make_header(const struct set_options *options, char header[HEADER_BYTES]) {
+    if (options->if_revision < 0) {
+        return NULL;
+    }
+    if (options->if_revision == 0) {
+        return "If-None-Match: *";
+    }
+    snprintf(header, HEADER_BYTES, "If-Match: \"%" PRId64 "\"", options->if_revision);
+    return header;
+}
+
+static int report(struct session *session, const struct api_reply *reply, int64_t wait_us) {
+    char tenant[256], resource[512];
+    int64_t revision = field_integer(reply->json, "revision");
+    if (session->is_json) {
+        if (!session_print_json(session->command, reply->json)) {
+            return CTL_TROUBLE;
+        }
+    } else {
+        printf("%s %s: %s (%srevision %" PRId64 ")\n",
+               columns_tame(field_text(reply->json, "tenant"), tenant, sizeof tenant),
+               columns_tame(field_text(reply->json, "resource"), resource, sizeof resource),
+               quota_line_show(json_object_get(reply->json, "quota")).text, reply->status == 201 ? "new, " : "",
+               revision);
+    }
+    return session_wait(session, revision, wait_us);
+}
+
+static int put(struct session *session, const struct set_options *options, char *const *arguments,
+               const char *body) {
+    char header[HEADER_BYTES];
+    struct buf path = {0};
+    struct status status = {""};
+    struct api_reply reply = {.status = 0};
+    int code;
+    if (!url_append(&path, "/v1/tenants/%/quotas/%", arguments[0], arguments[1])) {
+        code = session_complain(session->command, "out of memory");
+    } else {
+        struct api_call call = {.method = "PUT",
+                                .path = (const char *)buf_front(&path),
+                                .body = body,
+                                .header = make_header(options, header)};
+        enum api_outcome outcome = api_call(&session->api, &call, &reply, &status);
+        code = outcome == API_DONE ? report(session, &reply, options->wait_us)
+                                   : session_fail(session, outcome, &reply, &status);
+    }
+    api_reply_deinit(&reply);
+    buf_deinit(&path);
+    return code;
+}
+
+static int run(const void *options_read, char *const *arguments) {
+    const struct set_options *options = options_read;
+    struct session session;
+    struct status status = {""};
+    struct quota_request request = {
+        .rate = options->rate,
+        .algorithm = options->algorithm,
+        .name = options->name,
+        .burst = options->burst,
+        .mode = options->mode,
+        .on_store_failure = options->on_store_failure,
+        .is_unlimited = options->is_unlimited,
+        .file = options->file,
+    };
+    char *body = quota_request_make(&request, &status);
+    if (body == NULL) {
+        return session_complain("quota set", "%s", status.text);
+    }
+    int code = CTL_TROUBLE;
+    if (session_open(&session, &options->session, "quota set")) {
+        code = put(&session, options, arguments, body);
+        session_close(&session);
+    }
+    free(body);
+    return code;
+}
+
+const struct command ctl_quota_set = {
+    .program = "sluicectl",
+    .name = "quota set",
+    .summary = "Set the quota for RESOURCE of TENANT",
+    .arguments = "TENANT RESOURCE",
+    .min_arguments = 2,
+    .max_arguments = 2,
+    .options = options_table,
+    .n_options = sizeof options_table / sizeof options_table[0],
+    .defaults = &defaults,
+    .options_bytes = sizeof defaults,
+    .notes = "RESOURCE may be a prefix such as 'api.*', TENANT may be '*'. A quota of one limit is made from "
+             "the options,\n"
+             "one of several is given by --file. What was set before is replaced, but tokens already used stay "
+             "used.\n"
+             "Exit code: 0 set, 1 refused or a conflict, 2 trouble, or not in force everywhere in time; then "
+             "the frontends\n"
+             "that have not applied it are named.\n\n"
+             "  sluicectl quota set acme api.read --rate 100/s --burst 200 --wait\n"
+             "  sluicectl quota set acme api.read --file quota.json --if-revision 12\n",
+    .run = run,
+};
