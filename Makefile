@@ -19,6 +19,7 @@ endif
 Q := $(if $(V),,@)
 say = @printf '  %-8s %s\n' $(1) $(2)
 
+# libssl-dev: of OpenSSL, libcrypto alone, for the hashes of admin tokens and their comparison in constant time.
 DEPS_BUILD := gcc make pkg-config libc6-dev libev-dev libprotobuf-c-dev protobuf-c-compiler libhiredis-dev \
 	libyaml-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libcurl4-openssl-dev libssl-dev
 DEPS_RUN := redis-server redis-tools curl
@@ -33,8 +34,8 @@ SANITIZE := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-sanitize-recover=all)
 	$(if $(filter fuzzer-no-link,$(SANITIZER)),-fsanitize=address)
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -O2 -g -fPIC -fvisibility=hidden \
 	-fno-omit-frame-pointer -pthread -I. -I$(OUT) $(WARNINGS) $(SANITIZE)
-LIBS := -lmicrohttpd -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
-CTL_LIBS := -lcurl -lcrypto $(LIBS)
+LIBS := -lmicrohttpd -lcrypto -ljansson -lyaml -lhiredis -lprotobuf-c -lxxhash -lev -lm -pthread
+CTL_LIBS := -lcurl $(LIBS)
 TEST_LIBS := -lcmocka -llua5.1 $(CTL_LIBS)
 
 PROTO_SRC := $(wildcard proto/*.c)

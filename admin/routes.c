@@ -1,61 +1,113 @@
-/* routes.c — what the admin endpoint answers to which path; see routes.h. */
+/* routes.c — which calls the admin endpoint knows; see routes.h. */
 #include "admin/routes.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
-static const char plain_text[] = "text/plain; charset=utf-8";
-static const char prometheus_text[] = "text/plain; version=0.0.4; charset=utf-8";
+#include "admin/handlers.h"
+#include "admin/query.h"
 
-static void answer_text(struct route_answer *answer, unsigned int status, const char *text) {
-    answer->status = status;
-    answer->content_type = plain_text;
-    buf_consume(&answer->body, buf_len(&answer->body));
-    if (!buf_append(&answer->body, text, strlen(text))) {
-        answer->status = 500;
-    }
-}
+#define KIB(n) ((n)*1024)
+#define PAGED (QUERY_BIT(QUERY_AFTER) | QUERY_BIT(QUERY_LIMIT))
 
-static void answer_livez(struct server *server, struct route_answer *answer) {
-    (void)server;
-    answer_text(answer, 200, "alive\n");
-}
+#define QUOTA "/v1/tenants/{t}/quotas/{r}"
+#define BUCKET "/v1/tenants/{t}/buckets/{r}/{key}"
 
-static void answer_readyz(struct server *server, struct route_answer *answer) {
-    if (server_is_ready(server)) {
-        answer_text(answer, 200, "ready\n");
-    } else {
-        answer_text(answer, 503, "not ready: a worker has no connection to every Redis shard\n");
-    }
-}
-
-static void answer_metrics(struct server *server, struct route_answer *answer) {
-    answer->status = 200;
-    answer->content_type = prometheus_text;
-    if (!server_render_metrics(server, &answer->body)) {
-        answer_text(answer, 500, "out of memory\n");
-    }
-}
-
-static const struct route {
-    const char *path;
-    void (*answer)(struct server *server, struct route_answer *answer);
-} routes[] = {
-    {"/livez", answer_livez},
-    {"/readyz", answer_readyz},
-    {"/metrics", answer_metrics},
+static const struct route routes[] = {
+    {"GET", "/livez", ROUTE_OPEN, 0, 0, page_livez, "Does the process run?"},
+    {"GET", "/readyz", ROUTE_OPEN, 0, 0, page_readyz, "Can checks be decided by the store?"},
+    {"GET", "/metrics", ROUTE_OPEN, 0, 0, page_metrics, "All metrics as Prometheus text"},
+    {"GET", QUOTA, ROUTE_LOOKS, 0, 0, api_quota_get, "One quota"},
+    {"PUT", QUOTA, ROUTE_CHANGES, 0, KIB(64), api_quota_put, "Set a quota"},
+    {"DELETE", QUOTA, ROUTE_CHANGES, 0, 0, api_quota_delete, "Delete a quota"},
+    {"GET", "/v1/quotas", ROUTE_LOOKS, PAGED | QUERY_BIT(QUERY_TENANT) | QUERY_BIT(QUERY_PREFIX), 0,
+     api_quotas_list, "List quotas"},
+    {"POST", "/v1/quotas:apply", ROUTE_CHANGES, 0, KIB(1024), api_quotas_apply,
+     "Make many changes, all of them or none"},
+    {"GET", BUCKET, ROUTE_LOOKS, 0, 0, api_bucket_look, "The levels of a key's buckets now"},
+    {"POST", BUCKET ":reset", ROUTE_CHANGES, 0, 0, api_bucket_reset, "Fill a key's buckets"},
+    {"GET", "/v1/frontends", ROUTE_LOOKS, 0, 0, api_frontends_list, "The frontends that live"},
+    {"GET", "/v1/changes", ROUTE_LOOKS, PAGED | QUERY_BIT(QUERY_TENANT), 0, api_changes_list,
+     "Who changed what, and what was refused"},
+    {"GET", "/v1/hotkeys", ROUTE_LOOKS, 0, 0, page_hotkeys, "The hottest keys"},
+    {"GET", "/v1/shadow", ROUTE_LOOKS, 0, 0, api_shadow_list, "What quotas in shadow mode would have denied"},
 };
+enum { N_ROUTES = sizeof routes / sizeof routes[0] };
 
-void routes_answer(struct server *server, const char *method, const char *path, struct route_answer *answer) {
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strcmp(path, routes[i].path) != 0) {
+static const struct {
+    const char *parameter, *name;
+} parts[ROUTE_N_PARTS] = {
+    [ROUTE_TENANT] = {"{t}", "tenant"}, [ROUTE_RESOURCE] = {"{r}", "resource"}, [ROUTE_KEY] = {"{key}", "key"}};
+
+const struct route *routes_list(size_t *n_routes) {
+    *n_routes = N_ROUTES;
+    return routes;
+}
+
+const char *route_part_name(enum route_part part) {
+    return parts[part].name;
+}
+
+/* Matches one part of a path, between slashes, with one of a pattern. */
+static bool match_part(struct bytes pattern, struct bytes part, struct bytes found[ROUTE_N_PARTS]) {
+    for (size_t i = 0; i < ROUTE_N_PARTS; i++) {
+        size_t len = strlen(parts[i].parameter);
+        if (pattern.len < len || memcmp(pattern.data, parts[i].parameter, len) != 0) {
             continue;
         }
-        if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
-            answer_text(answer, 405, "only GET and HEAD\n");
-            return;
+        size_t suffix_len = pattern.len - len;
+        if (part.len < suffix_len ||
+            memcmp(part.data + part.len - suffix_len, pattern.data + len, suffix_len) != 0) {
+            return false;
         }
-        routes[i].answer(server, answer);
-        return;
+        found[i] = (struct bytes){.data = part.data, .len = part.len - suffix_len};
+        return true;
     }
-    answer_text(answer, 404, "no such page; there are /livez, /readyz and /metrics\n");
+    return pattern.len == part.len && memcmp(pattern.data, part.data, part.len) == 0;
+}
+
+/* Cuts what stands before the next slash off `rest`, and the slash. False when nothing is left. */
+static bool next_part(struct bytes *rest, struct bytes *part) {
+    if (rest->data == NULL) {
+        return false;
+    }
+    const uint8_t *slash = memchr(rest->data, '/', rest->len);
+    *part = (struct bytes){.data = rest->data, .len = slash != NULL ? (size_t)(slash - rest->data) : rest->len};
+    *rest = slash != NULL ? (struct bytes){.data = slash + 1, .len = rest->len - part->len - 1}
+                          : (struct bytes){.data = NULL};
+    return true;
+}
+
+static bool match_path(const char *text, struct bytes path, struct bytes found[ROUTE_N_PARTS]) {
+    struct bytes pattern = {.data = (const uint8_t *)text, .len = strlen(text)}, want, part;
+    memset(found, 0, ROUTE_N_PARTS * sizeof *found);
+    while (next_part(&pattern, &want)) {
+        if (!next_part(&path, &part) || !match_part(want, part, found)) {
+            return false;
+        }
+    }
+    return path.data == NULL;
+}
+
+static void allow(struct route_match *match, const char *method) {
+    size_t used = strlen(match->allow);
+    snprintf(match->allow + used, sizeof match->allow - used, "%s%s%s", used > 0 ? ", " : "", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+void routes_find(const char *method, struct bytes path, struct route_match *match) {
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    *match = (struct route_match){.route = NULL};
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        struct bytes found[ROUTE_N_PARTS];
+        if (!match_path(routes[i].pattern, path, found)) {
+            continue;
+        }
+        allow(match, routes[i].method);
+        if (match->route == NULL && strcmp(routes[i].method, wanted) == 0) {
+            match->route = &routes[i];
+            memcpy(match->parts, found, sizeof found);
+        }
+    }
 }

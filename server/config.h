@@ -24,11 +24,15 @@
     X(listen, ADDRESS, "127.0.0.1:7380", 0, 65535, false, "HOST:PORT",                                         \
       "Where checks are answered; port 0 takes any free port.")                                                \
     X(admin_listen, ADDRESS_OR_OFF, "127.0.0.1:7381", 0, 65535, false, "HOST:PORT|off",                        \
-      "Where health and metrics are served over HTTP; off serves none.")                                       \
+      "Where operators look and steer over HTTP; off serves nothing.")                                         \
+    X(admin_tokens, PATH, "", 0, 4095, false, "FILE",                                                          \
+      "Who may use the admin endpoint, by token; empty lets everybody, and only on a loopback address.")       \
     X(workers, INTEGER, "1", 1, 64, false, "N",                                                                \
       "Threads that answer checks; more than one needs redis_nodes.")                                          \
     X(quotas, PATH, "", 0, 4095, false, "FILE",                                                                \
       "The quota file; empty means the demo quotas. In a configuration file it is relative to that file.")     \
+    X(quota_snapshot, PATH, "", 0, 4095, false, "FILE",                                                        \
+      "Where the last quotas known from Redis are kept, for a start without Redis; empty means nowhere.")      \
     X(redis_nodes, ADDRESSES, "", 1, 65535, false, "HOST:PORT,...",                                            \
       "Some nodes of the Redis Cluster, or one plain Redis; empty means the embedded store.")                  \
     X(request_timeout, DURATION, "20ms", CONFIG_MS, CONFIG_MIN, false, "DURATION",                             \

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 
 #include "admin/http.h"
+#include "admin/server_backend.h"
+#include "admin/tokens.h"
 #include "server/base/log.h"
 #include "server/base/secret.h"
 #include "server/config.h"
@@ -60,6 +62,44 @@ static int fail(const struct status *status) {
     return EXIT_BAD_INPUT;
 }
 
+/* The admin endpoint and what it stands on. */
+struct endpoint {
+    struct tokens *tokens;
+    struct backend *backend;
+    struct admin admin;
+    struct http *http; /* NULL: there is none */
+};
+
+static bool endpoint_start(struct endpoint *endpoint, struct ev_loop *loop, const struct config *config,
+                           struct server *server, struct status *status) {
+    if (config->admin_listen.is_off) {
+        return true;
+    }
+    if (config->admin_tokens[0] != '\0') {
+        endpoint->tokens = tokens_load(config->admin_tokens, status);
+        if (endpoint->tokens == NULL) {
+            return false;
+        }
+    }
+    endpoint->backend = server_backend_create(server, SLUICE_VERSION);
+    if (endpoint->backend == NULL) {
+        return status_fail(status, "out of memory");
+    }
+    endpoint->admin = (struct admin){.backend = endpoint->backend, .tokens = endpoint->tokens};
+    endpoint->http = http_start(loop, &config->admin_listen, &endpoint->admin, status);
+    if (endpoint->http == NULL) {
+        return false;
+    }
+    server_set_admin_address(server, http_address(endpoint->http));
+    return true;
+}
+
+static void endpoint_stop(struct endpoint *endpoint) {
+    http_stop(&endpoint->http);
+    server_backend_destroy(&endpoint->backend);
+    tokens_destroy(&endpoint->tokens);
+}
+
 static int serve(const struct config *config) {
     struct status status = {{0}};
     int exit_code = EXIT_BAD_INPUT;
@@ -70,26 +110,21 @@ static int serve(const struct config *config) {
     struct stop_signals signals;
     stop_signals_start(&signals, loop);
     struct server *server = server_create(loop, config, SLUICE_VERSION, &status);
-    struct http *http = NULL;
-    if (server == NULL) {
+    struct endpoint endpoint = {.http = NULL};
+    if (server == NULL || !endpoint_start(&endpoint, loop, config, server, &status)) {
         goto out;
     }
-    if (!config->admin_listen.is_off) {
-        http = http_start(loop, &config->admin_listen, server, &status);
-        if (http == NULL) {
-            goto out;
-        }
-    }
-    printf("ready checks=%s admin=%s\n", server_address(server), http != NULL ? http_address(http) : "off");
+    const char *admin_address = endpoint.http != NULL ? http_address(endpoint.http) : "off";
+    printf("ready checks=%s admin=%s\n", server_address(server), admin_address);
     fflush(stdout);
     log_write(LOG_INFO, "main", "sluiced %s serves checks at %s, admin at %s", SLUICE_VERSION,
-              server_address(server), http != NULL ? http_address(http) : "no address");
+              server_address(server), admin_address);
     ev_run(loop, 0);
     exit_code = EXIT_SUCCESS;
 
 out:
     stop_signals_stop(&signals, loop);
-    http_stop(&http);
+    endpoint_stop(&endpoint);
     server_destroy(&server);
     ev_loop_destroy(loop);
     if (exit_code != EXIT_SUCCESS) {
@@ -116,6 +151,14 @@ static int check(const struct config *config) {
             return fail(&status);
         }
         secret_destroy(&password);
+    }
+    if (config->admin_tokens[0] != '\0') {
+        struct tokens *tokens = tokens_load(config->admin_tokens, &status);
+        if (tokens == NULL) {
+            return fail(&status);
+        }
+        printf("%s: %zu tokens\n", config->admin_tokens, tokens_count(tokens));
+        tokens_destroy(&tokens);
     }
     printf("configuration is valid\n");
     return EXIT_SUCCESS;

@@ -1,6 +1,7 @@
 /* server.c — the frontend as a whole; see server.h. */
 #include "server/server.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,9 +10,12 @@
 #include "server/base/log.h"
 #include "server/base/secret.h"
 #include "server/control.h"
+#include "server/core/key_hash.h"
+#include "server/keeper.h"
 #include "server/limit/fallback.h"
 #include "server/net/listener.h"
 #include "server/quota/registry.h"
+#include "server/quota/snapshot.h"
 #include "server/stats.h"
 #include "server/store/slot_board.h"
 #include "server/worker.h"
@@ -19,6 +23,10 @@
 struct server {
     const struct config *config;
     struct quota_set *quotas;
+    struct quota_set *file_quotas; /* NULL: there is no file */
+    bool is_snapshot;              /* `quotas` were at first the last ones known from Redis */
+    uint64_t key_seed;             /* of key_hash.h */
+    struct keeper *keeper;         /* NULL: nothing is kept */
     struct fallback *fallback;
     struct slot_board *slot_board;
     int listen_fd;
@@ -31,11 +39,35 @@ struct server {
     struct process_metrics metrics;
 };
 
-static struct quota_set *load_quotas(const struct config *config, struct status *status) {
+static bool load_file(struct server *server, struct status *status) {
+    const struct config *config = server->config;
     if (config->quotas[0] == '\0') {
-        return registry_load_demo(status);
+        server->quotas = registry_load_demo(status);
+        return server->quotas != NULL;
     }
-    return registry_load_file(config->quotas, status);
+    server->file_quotas = registry_load_file(config->quotas, status);
+    server->quotas = server->file_quotas != NULL ? quota_set_hold(server->file_quotas) : NULL;
+    return server->quotas != NULL;
+}
+
+/* What was known last goes before the file, until Redis has answered. */
+static void load_snapshot(struct server *server) {
+    const struct config *config = server->config;
+    struct status status;
+    bool is_absent;
+    if (config->redis_nodes[0] == '\0' || config->quota_snapshot[0] == '\0') {
+        return;
+    }
+    struct quota_set *snapshot = snapshot_read(config->quota_snapshot, &is_absent, &status);
+    if (snapshot != NULL) {
+        quota_set_release(&server->quotas);
+        server->quotas = snapshot;
+        server->is_snapshot = true;
+        log_write(LOG_WARN, "quota", "until Redis answers: %" PRIu32 " quotas of revision %" PRIu64 " from %s",
+                  quota_set_count(snapshot), quota_set_revision(snapshot), config->quota_snapshot);
+    } else if (!is_absent) {
+        log_write(LOG_ERROR, "quota", "the snapshot is refused: %s", status.text);
+    }
 }
 
 /* An embedded store does not fail and needs none. */
@@ -65,7 +97,7 @@ static bool create_workers(struct server *server, const char *version, struct st
         .config = server->config,
         .version = version,
         .listen_fd = server->listen_fd,
-        .key_seed = hash_random_seed(),
+        .key_seed = server->key_seed,
         .fallback = server->fallback,
         .slot_board = server->slot_board,
     };
@@ -102,11 +134,54 @@ static void server_on_fleet_size(void *arg, uint32_t fleet_size) {
     fallback_set_fleet_size(server->fallback, fleet_size);
 }
 
+static void server_on_quotas(void *arg, struct quota_set *quotas) {
+    struct server *server = arg;
+    server_set_quotas(server, quotas);
+    if (server->keeper != NULL) {
+        keeper_keep(server->keeper, quotas);
+    }
+}
+
+static void server_on_reset(void *arg, struct bytes tenant, struct bytes resource, struct bytes key) {
+    const struct server *server = arg;
+    if (tenant.len <= QUOTA_TENANT_MAX_BYTES && resource.len <= QUOTA_RESOURCE_MAX_BYTES &&
+        key.len <= QUOTA_KEY_MAX_BYTES) {
+        fallback_forget(server->fallback, key_hash(tenant, resource, key, server->key_seed), clock_mono_us());
+    }
+}
+
+static uint64_t applied_revision(void *arg) {
+    return server_applied_revision(arg);
+}
+
+/* Each worker has its own opinion of a node: the most that any leaves alone. */
+static uint64_t degraded_shards(void *arg) {
+    const struct server *server = arg;
+    uint64_t most = 0;
+    for (size_t i = 0; i < server->n_workers; i++) {
+        uint64_t n_open = metric_get(&server->worker_metrics[i]->redis.breakers_open);
+        most = n_open > most ? n_open : most;
+    }
+    return most;
+}
+
+static bool create_keeper(struct server *server, struct ev_loop *loop, struct status *status) {
+    const char *path = server->config->quota_snapshot;
+    if (path[0] != '\0') {
+        server->keeper = keeper_create(loop, path, &server->metrics.keeper);
+    }
+    return path[0] == '\0' || server->keeper != NULL || status_fail(status, "out of memory");
+}
+
 static bool create_control(struct server *server, struct ev_loop *loop, const char *version,
                            struct status *status) {
     const struct config *config = server->config;
     if (config->redis_nodes[0] == '\0') {
+        metric_set(&server->metrics.control.feed.from_file, 1);
         return true;
+    }
+    if (!create_keeper(server, loop, status)) {
+        return false;
     }
     struct control_options options = {
         .nodes = config->redis_nodes,
@@ -115,8 +190,15 @@ static bool create_control(struct server *server, struct ev_loop *loop, const ch
         .address = server->address,
         .version = version,
         .fleet_size = (uint32_t)config->fleet_size,
-        .on_fleet_size = server_on_fleet_size,
-        .arg = server,
+        .quotas = server->quotas,
+        .is_snapshot = server->is_snapshot,
+        .seed = server->file_quotas,
+        .hooks = {.arg = server,
+                  .on_fleet_size = server_on_fleet_size,
+                  .on_quotas = server_on_quotas,
+                  .on_reset = server_on_reset,
+                  .applied_revision = applied_revision,
+                  .degraded_shards = degraded_shards},
     };
     char *password = NULL;
     if (config->redis_password_file[0] != '\0') {
@@ -140,10 +222,11 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
     }
     server->config = config;
     server->listen_fd = -1;
-    server->quotas = load_quotas(config, status);
-    if (server->quotas == NULL) {
+    server->key_seed = hash_random_seed();
+    if (!load_file(server, status)) {
         goto fail;
     }
+    load_snapshot(server);
     server->listen_fd = listener_open(&config->listen, server->address, status);
     if (server->listen_fd < 0) {
         goto fail;
@@ -154,7 +237,10 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
               config->redis_nodes[0] != '\0' ? config->redis_nodes : "embedded",
-              quota_set_count(server->quotas), config->quotas[0] != '\0' ? config->quotas : "the demo");
+              quota_set_count(server->quotas),
+              server->is_snapshot         ? config->quota_snapshot
+              : config->quotas[0] != '\0' ? config->quotas
+                                          : "the demo");
     metric_set(&server->metrics.start_time_s, (uint64_t)(clock_wall_us() / 1000000));
     metric_set(&server->metrics.workers, server->n_workers);
     metric_set(&server->metrics.quotas, quota_set_count(server->quotas));
@@ -175,6 +261,7 @@ void server_destroy(struct server **handle) {
         worker_drain(server->workers[i]);
     }
     control_destroy(&server->control);
+    keeper_destroy(&server->keeper);
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
@@ -184,9 +271,8 @@ void server_destroy(struct server **handle) {
     if (server->listen_fd >= 0) {
         close(server->listen_fd);
     }
-    if (server->quotas != NULL) {
-        quota_set_release(&server->quotas);
-    }
+    quota_set_release(&server->quotas);
+    quota_set_release(&server->file_quotas);
     free(server->workers);
     free(server->worker_metrics);
     free(server);
@@ -227,13 +313,27 @@ const char *server_address(const struct server *server) {
     return server->address;
 }
 
+const struct quota_set *server_quotas(const struct server *server) {
+    return server->quotas;
+}
+
 bool server_is_ready(const struct server *server) {
     for (size_t i = 0; i < server->n_workers; i++) {
         if (!worker_is_ready(server->workers[i])) {
             return false;
         }
     }
-    return true;
+    return server->control == NULL || server->is_snapshot || control_is_synced(server->control);
+}
+
+void server_set_admin_address(struct server *server, const char *address) {
+    if (server->control != NULL) {
+        control_set_admin_address(server->control, address);
+    }
+}
+
+struct control *server_control(const struct server *server) {
+    return server->control;
 }
 
 bool server_render_metrics(struct server *server, struct buf *out) {

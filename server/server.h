@@ -15,6 +15,7 @@
 #include "server/core/quota_set.h"
 #include "server/hot_survey.h"
 
+struct control;
 struct server;
 
 /* Loads quotas, opens the socket, starts the workers. `config` and `loop`, which is the main thread's, are borrowed
@@ -39,7 +40,13 @@ struct hot_call *server_list_hotkeys(struct server *server, hot_survey_fn done, 
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
 const char *server_address(const struct server *server);
-/* Can every worker's store decide for every key? */
+/* The quotas that were set last; borrowed until the next are. */
+const struct quota_set *server_quotas(const struct server *server);
+/* Tells the fleet where the admin endpoint is. */
+void server_set_admin_address(struct server *server, const char *address);
+/* What operators ask goes there; borrowed. NULL without Redis: then the quotas come from the file alone. */
+struct control *server_control(const struct server *server);
+/* Can every worker's store decide for every key, by quotas that Redis has or had last? */
 bool server_is_ready(const struct server *server);
 /* Appends all metrics as Prometheus text. False when memory is short. */
 bool server_render_metrics(struct server *server, struct buf *out) __attribute__((warn_unused_result));

@@ -6,7 +6,10 @@
 #define PROCESS_ROW(field, kind, family, labels, help)                                                         \
     {family, labels, kind, help, offsetof(struct process_metrics, field)},
 #define CONTROL_ROW(field, ...) PROCESS_ROW(control.field, __VA_ARGS__)
-static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW) CONTROL_METRICS(CONTROL_ROW)};
+#define FEED_ROW(field, ...) PROCESS_ROW(control.feed.field, __VA_ARGS__)
+#define KEEPER_ROW(field, ...) PROCESS_ROW(keeper.field, __VA_ARGS__)
+static const struct metric_desc process_rows[] = {PROCESS_METRICS(PROCESS_ROW) CONTROL_METRICS(CONTROL_ROW)
+                                                      FEED_METRICS(FEED_ROW) KEEPER_METRICS(KEEPER_ROW)};
 
 #define NODE_ROW(field, kind, family, label, help)                                                             \
     {family, label, kind, help, offsetof(struct node_metrics, field)},

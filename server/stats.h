@@ -12,6 +12,7 @@
 #include "server/base/buf.h"
 #include "server/base/metric.h"
 #include "server/control.h"
+#include "server/keeper.h"
 #include "server/limit/fallback.h"
 #include "server/limit/limiter.h"
 #include "server/net/conn.h"
@@ -33,6 +34,7 @@
 struct process_metrics {
     PROCESS_METRICS(METRIC_FIELD)
     struct control_metrics control;
+    struct keeper_metrics keeper;
 };
 
 struct worker_metrics {

@@ -24,7 +24,7 @@ BEGIN {
     may["core"] = "core base"
     may["store"] = "store core base"
     may["limit"] = "limit store core base"
-    may["quota"] = "quota core base"
+    may["quota"] = "quota store core base"
     may["net"] = "net limit store core base proto"
     may["house"] = "house net quota limit store core base proto"
     may["main"] = "house net quota limit store core base proto admin"
@@ -51,6 +51,8 @@ function complain(text) { printf "%s:%s: %s\n", $1, $2, text; bad = 1 }
         else if ((" " may[from] " ") !~ (" " to " ")) complain(from " may not see " to " (" target ")")
         if (from == "limit" && to == "store" && target != "server/store/store.h")
             complain("limit sees the store as store.h only")
+        if (from == "quota" && to == "store" && target != "server/store/redis_reply.h")
+            complain("quotas see of the store the replies of Redis only")
         if (from == "client" && to == "base" && target !~ /base\/(buf|clock|hash|list|status)\.h$/)
             complain("the client library takes only buf, clock, hash, list and status from base")
         if (from == "client" && to == "core" && target !~ /core\/(bucket|table)\.h$/)

@@ -290,3 +290,16 @@ void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_
     }
     pthread_mutex_unlock(&stripe->lock);
 }
+
+void fallback_forget(struct fallback *fallback, struct hash128 hash, int64_t now_us) {
+    static const struct bucket_record full = {.n_levels = 0};
+    struct stripe *stripe = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    if (slot != NULL && is_known) {
+        set_debt(fallback, slot, 0);
+        *table_mark(slot) = true;
+        table_save(stripe->table, slot, hash, &full, now_us);
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}

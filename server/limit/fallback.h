@@ -82,4 +82,7 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
 /* The store was certainly not told. */
 void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_t spent_utok, int64_t now_us);
 
+/* Whatever is known of the key is forgotten, what it owes as well: its bucket is full. */
+void fallback_forget(struct fallback *fallback, struct hash128 hash, int64_t now_us);
+
 #endif

@@ -30,6 +30,7 @@ struct cluster {
     struct buf greeting;             /* AUTH, SCRIPT LOAD of each script */
     struct redis_heads heads[CLUSTER_MAX_SCRIPTS];
     uint32_t n_heads;
+    struct redis_heads plain_heads; /* nothing goes before a plain command, but ASKING where it must */
     struct log_gate error_gates[REDIS_ERROR_COUNT];
     unsigned short jitter[3];
 };
@@ -79,9 +80,18 @@ void cluster_abandon(struct cluster_call *call) {
 
 /* ---- sending, and sending again ---- */
 
+static const struct redis_heads *heads_of(const struct cluster_call *call) {
+    return call->script == CLUSTER_PLAIN ? &call->cluster->plain_heads : &call->cluster->heads[call->script];
+}
+
+static struct bytes bytes_of_buf(const struct buf *buf) {
+    size_t len = buf_len(buf);
+    return (struct bytes){.data = len > 0 ? buf_front(buf) : NULL, .len = len};
+}
+
 /* Hands it to the node whose breaker let it pass. */
 static enum store_outcome queue_call(struct cluster_call *call, const struct buf *head, uint32_t n_replies) {
-    call->command.head = (struct bytes){.data = buf_front(head), .len = buf_len(head)};
+    call->command.head = bytes_of_buf(head);
     call->command.n_replies = n_replies;
     enum store_outcome outcome = STORE_DOWN;
     switch (redis_conn_submit(call->node->conn, &call->command)) {
@@ -144,7 +154,7 @@ static void send_body(struct cluster_call *call) {
     if (!count_hop(call)) {
         return;
     }
-    enum store_outcome outcome = queue_call(call, &call->cluster->heads[call->script].by_body, 1);
+    enum store_outcome outcome = queue_call(call, &heads_of(call)->by_body, 1);
     if (outcome != STORE_OK) {
         finish(call, outcome, NULL);
     }
@@ -170,14 +180,14 @@ static void follow_moved(struct cluster_call *call, struct bytes text) {
     struct topology_node *node = redirect_target(call, text);
     if (node != NULL) {
         topology_move_slot(call->cluster->topology, call->slot, node);
-        send_again(call, node, &call->cluster->heads[call->script].by_sha1, 1);
+        send_again(call, node, &heads_of(call)->by_sha1, 1);
     }
 }
 
 static void follow_ask(struct cluster_call *call, struct bytes text) {
     struct topology_node *node = redirect_target(call, text);
     if (node != NULL) {
-        send_again(call, node, &call->cluster->heads[call->script].asking_body, 2);
+        send_again(call, node, &heads_of(call)->asking_body, 2);
     }
 }
 
@@ -201,8 +211,7 @@ static void refuse(struct cluster_call *call, enum redis_error error, struct byt
 }
 
 static void send_to_owner(struct cluster_call *call) {
-    struct cluster *cluster = call->cluster;
-    send_again(call, topology_owner(cluster->topology, call->slot), &cluster->heads[call->script].by_sha1, 1);
+    send_again(call, topology_owner(call->cluster->topology, call->slot), &heads_of(call)->by_sha1, 1);
 }
 
 /* The node was a master until a moment ago. */
@@ -299,7 +308,7 @@ static void command_ended(struct redis_command *command, enum redis_command_end 
 
 enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *call, int64_t deadline_us,
                                   int64_t now_us) {
-    ensure(call->script, <, cluster->n_heads);
+    ensure(call->script == CLUSTER_PLAIN ? 0 : call->script, <, cluster->n_heads);
     if (deadline_us <= now_us) {
         metric_inc(&cluster->metrics->timeouts);
         return STORE_TIMEOUT;
@@ -309,8 +318,8 @@ enum store_outcome cluster_submit(struct cluster *cluster, struct cluster_call *
     call->n_hops = 0;
     call->was_read_only = false;
     call->command = (struct redis_command){.tail = call->tail, .ended = command_ended};
-    enum store_outcome outcome = send_call(call, topology_owner(cluster->topology, call->slot),
-                                           &cluster->heads[call->script].by_sha1, 1, now_us);
+    enum store_outcome outcome =
+        send_call(call, topology_owner(cluster->topology, call->slot), &heads_of(call)->by_sha1, 1, now_us);
     if (outcome == STORE_OK) {
         call->magic = CALL_MAGIC;
         ev_timer_init(&call->timer, call_on_timer, 0., 0.);
@@ -353,7 +362,7 @@ static bool prepare_scripts(struct cluster *cluster, const struct cluster_option
             return false;
         }
     }
-    return true;
+    return redis_append_command(&cluster->plain_heads.asking_body, (const char *const[]){"ASKING"}, 1);
 }
 
 struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_options *options,
@@ -404,6 +413,7 @@ void cluster_destroy(struct cluster **cluster) {
         for (uint32_t i = 0; i < old->n_heads; i++) {
             redis_heads_deinit(&old->heads[i]);
         }
+        redis_heads_deinit(&old->plain_heads);
         buf_deinit(&old->greeting);
         free(old);
     }

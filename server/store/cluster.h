@@ -1,4 +1,4 @@
-/* cluster.h — script calls find the node that owns their slot; redirects live and die here.
+/* cluster.h — calls of scripts, and plain commands, find the node that owns their slot; redirects live and die here.
  *
  *   cluster_submit ─ slot → node ─ breaker ─> redis_conn … reply ─┬─ redirected or not executed: again, ≤ 5 times
  *                        ^────────────────────────────────────────┘└ anything else: done
@@ -24,6 +24,11 @@
 #include "server/store/store.h"
 
 enum { CLUSTER_MAX_HOPS = 5, CLUSTER_MAX_SCRIPTS = 8 };
+
+/* Instead of a script's index: the tail is a whole command, on keys of the slot. It is redirected and lost like a
+ * script call, so it may have been executed although its connection was lost; what only reads may be submitted
+ * again. */
+enum { CLUSTER_PLAIN = UINT16_MAX };
 
 struct cluster_options {
     const char *nodes;    /* "HOST:PORT,HOST:PORT"; may be down */
@@ -52,8 +57,8 @@ typedef void (*cluster_done_fn)(struct cluster_call *call, enum store_outcome ou
 struct cluster_call {
     /* in */
     uint16_t slot;
-    uint16_t script;   /* index into the options' scripts */
-    struct bytes tail; /* as redis_put_tail writes it; borrowed until done */
+    uint16_t script;   /* index into the options' scripts, or CLUSTER_PLAIN */
+    struct bytes tail; /* as redis_put_tail writes it, or a whole command; borrowed until done */
     cluster_done_fn done;
     /* the cluster's own */
     uint32_t magic;

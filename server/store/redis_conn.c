@@ -307,7 +307,9 @@ static bool write_command(struct redis_conn *conn, struct redis_command *command
     if (out == NULL) {
         return false;
     }
-    memcpy(out, command->head.data, command->head.len);
+    if (command->head.len > 0) {
+        memcpy(out, command->head.data, command->head.len);
+    }
     if (command->tail.len > 0) {
         memcpy(out + command->head.len, command->tail.data, command->tail.len);
     }

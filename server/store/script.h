@@ -26,6 +26,8 @@ struct script {
 extern const struct script script_check;
 /* EVALSHA script_heartbeat.sha1 2 FLEET_KEY_SEEN FLEET_KEY_TOLD ARGUMENT, as server/quota/fleet.h writes it. */
 extern const struct script script_heartbeat;
+/* Each takes the 2 keys and the argument that lua/README.md names. */
+extern const struct script script_fleet_list, script_quota_put, script_quota_note;
 
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,

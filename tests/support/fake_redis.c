@@ -33,7 +33,7 @@ struct fake_redis {
     bool is_deaf;
     int64_t ahead_us;
     char login[TEXT_BYTES], greeting[TEXT_BYTES], slots[TEXT_BYTES], heard[TEXT_BYTES], last[TEXT_BYTES],
-        heard_login[TEXT_BYTES];
+        heard_login[TEXT_BYTES], muted[TEXT_BYTES];
     char *replies[MAX_REPLIES];
     size_t first_reply, end_reply;
 };
@@ -174,9 +174,11 @@ static void client_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
         size_t n_words;
         size_t n_bytes = take_command(&client->in, words, &n_words);
         if (n_bytes > 0) {
-            note_command(client->fake, words, n_words);
             buf_consume(&client->in, n_bytes);
-            answer_command(client, words[0]);
+            if (strcmp(words[0], client->fake->muted) != 0) {
+                note_command(client->fake, words, n_words);
+                answer_command(client, words[0]);
+            }
         }
         for (size_t i = 0; i < n_words; i++) {
             free(words[i]);
@@ -260,6 +262,10 @@ void fake_redis_set_login(struct fake_redis *fake, const char *resp) {
 
 void fake_redis_set_greeting(struct fake_redis *fake, const char *resp) {
     snprintf(fake->greeting, sizeof fake->greeting, "%s", resp);
+}
+
+void fake_redis_mute(struct fake_redis *fake, const char *word) {
+    snprintf(fake->muted, sizeof fake->muted, "%s", word);
 }
 
 void fake_redis_set_slots(struct fake_redis *fake, const char *resp) {

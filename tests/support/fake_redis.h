@@ -21,6 +21,8 @@ uint16_t fake_redis_port(const struct fake_redis *fake);
 void fake_redis_set_login(struct fake_redis *fake, const char *resp);
 void fake_redis_set_greeting(struct fake_redis *fake, const char *resp);
 void fake_redis_set_slots(struct fake_redis *fake, const char *resp);
+/* Commands of this name are neither heard nor answered. */
+void fake_redis_mute(struct fake_redis *fake, const char *word);
 /* How far the clock that TIME shows is ahead of the real one; 0 at first. */
 void fake_redis_set_ahead(struct fake_redis *fake, int64_t ahead_us);
 /* CLUSTER says that `a` owns the slots below `split` and `b` the rest, except the last `n_holes`; both are at

@@ -369,6 +369,29 @@ static void test_ask_is_followed_with_asking_and_the_body_but_not_remembered(voi
     teardown(&bench);
 }
 
+static void test_a_plain_command_is_redirected_as_it_is(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_ready(&bench);
+    unsigned port_b = fake_redis_port(bench.b);
+    fake_redis_reply(bench.a, "-ASK 5 127.0.0.1:%u\r\n", port_b);
+    fake_redis_reply(bench.b, "+OK\r\n");
+    fake_redis_reply(bench.b, "$2\r\nhi\r\n");
+    struct note *note = &bench.notes[0];
+    static const char command[] = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+    note->call = (struct cluster_call){.slot = SLOT_OF_A,
+                                       .script = CLUSTER_PLAIN,
+                                       .tail = {(const uint8_t *)command, sizeof command - 1},
+                                       .done = on_done};
+    int64_t now_us = clock_mono_us();
+    assert_int_equal(cluster_submit(bench.cluster, &note->call, now_us + 1000000, now_us), STORE_OK);
+    assert_ends(&bench, 0, STORE_OK, "hi");
+    assert_string_equal(fake_redis_heard(bench.a), "GET ");
+    assert_string_equal(fake_redis_heard(bench.b), "ASKING GET ");
+    assert_string_equal(fake_redis_last(bench.b), "GET|k");
+    teardown(&bench);
+}
+
 static void test_noscript_is_answered_with_the_body(void **state) {
     (void)state;
     struct bench bench;
@@ -822,6 +845,7 @@ int main(void) {
         cmocka_unit_test(test_moved_to_a_dead_node_is_down),
         cmocka_unit_test(test_a_redirect_that_cannot_be_read_is_a_bad_reply),
         cmocka_unit_test(test_ask_is_followed_with_asking_and_the_body_but_not_remembered),
+        cmocka_unit_test(test_a_plain_command_is_redirected_as_it_is),
         cmocka_unit_test(test_noscript_is_answered_with_the_body),
         cmocka_unit_test(test_noscript_for_ever_ends),
         cmocka_unit_test(test_other_errors_refuse_and_are_counted_by_code),

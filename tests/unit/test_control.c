@@ -11,6 +11,7 @@ struct bench {
     struct fake_redis *fake;
     struct control_metrics metrics;
     struct control *control;
+    struct quota_set *quotas;
     uint32_t told_size;
     int n_told;
 };
@@ -21,6 +22,29 @@ static void note_size(void *arg, uint32_t fleet_size) {
     bench->n_told++;
 }
 
+static void note_quotas(void *arg, struct quota_set *quotas) {
+    struct bench *bench = arg;
+    quota_set_release(&bench->quotas);
+    bench->quotas = quota_set_hold(quotas);
+}
+
+static void note_reset(void *arg, struct bytes tenant, struct bytes resource, struct bytes key) {
+    (void)arg;
+    (void)tenant;
+    (void)resource;
+    (void)key;
+}
+
+static uint64_t revision_in_force(void *arg) {
+    const struct bench *bench = arg;
+    return quota_set_revision(bench->quotas);
+}
+
+static uint64_t three(void *arg) {
+    (void)arg;
+    return 3;
+}
+
 static void start_control(struct bench *bench, const char *nodes) {
     struct control_options options = {
         .nodes = nodes,
@@ -28,8 +52,13 @@ static void start_control(struct bench *bench, const char *nodes) {
         .address = "127.0.0.1:7380",
         .version = "1.2.3",
         .fleet_size = 2,
-        .on_fleet_size = note_size,
-        .arg = bench,
+        .quotas = bench->quotas,
+        .hooks = {.arg = bench,
+                  .on_fleet_size = note_size,
+                  .on_quotas = note_quotas,
+                  .on_reset = note_reset,
+                  .applied_revision = revision_in_force,
+                  .degraded_shards = three},
     };
     struct status status;
     bench->control = control_create(bench->loop, &options, &bench->metrics, &status);
@@ -38,7 +67,10 @@ static void start_control(struct bench *bench, const char *nodes) {
 
 static void setup(struct bench *bench) {
     *bench = (struct bench){.loop = ev_loop_new(EVFLAG_AUTO)};
+    bench->quotas = quota_set_create();
+    assert_non_null(bench->quotas);
     bench->fake = fake_redis_start(bench->loop, 0);
+    fake_redis_mute(bench->fake, "XREVRANGE"); /* of the follower */
     char nodes[32];
     snprintf(nodes, sizeof nodes, "127.0.0.1:%u", (unsigned)fake_redis_port(bench->fake));
     start_control(bench, nodes);
@@ -48,6 +80,7 @@ static void teardown(struct bench *bench) {
     control_destroy(&bench->control);
     assert_null(bench->control);
     fake_redis_stop(&bench->fake);
+    quota_set_release(&bench->quotas);
     ev_loop_destroy(bench->loop);
 }
 
@@ -69,8 +102,9 @@ static void test_heartbeat_tells_and_learns(void **state) {
                             sha1, id, about),
                      3);
     assert_int_equal(strlen(id), 32);
-    assert_memory_equal(about, "{\"address\":\"127.0.0.1:7380\",\"host\":\"", 36);
-    assert_non_null(strstr(about, "\"version\":\"1.2.3\",\"started_at_s\":"));
+    assert_memory_equal(about, "{\"address\":\"127.0.0.1:7380\",\"admin\":\"\",\"host\":\"", 47);
+    assert_non_null(strstr(about, "\"version\":\"1.2.3\",\"revision\":0,\"started_at\":"));
+    assert_non_null(strstr(about, ",\"degraded_shards\":3}"));
     teardown(&bench);
 }
 
@@ -103,7 +137,7 @@ static void test_refused_heartbeat_is_counted_and_sent_again_soon(void **state) 
 
 static void test_without_redis_it_tries_and_goes_at_once(void **state) {
     (void)state;
-    struct bench bench = {.loop = ev_loop_new(EVFLAG_AUTO)};
+    struct bench bench = {.loop = ev_loop_new(EVFLAG_AUTO), .quotas = quota_set_create()};
     start_control(&bench, "127.0.0.1:1");
     turn_until(bench.loop, metric_get(&bench.metrics.heartbeats_failed) == 2);
     assert_int_equal(bench.n_told, 0);
@@ -161,9 +195,10 @@ static void test_bad_list_of_nodes_is_refused(void **state) {
     (void)state;
     struct control_metrics metrics = {0};
     struct control_options options = {
-        .nodes = "nowhere", .address = "", .version = "", .fleet_size = 1, .on_fleet_size = note_size};
+        .nodes = "nowhere", .address = "", .version = "", .fleet_size = 1, .quotas = quota_set_create()};
     struct status status;
     assert_null(control_create(ev_default_loop(EVFLAG_AUTO), &options, &metrics, &status));
+    quota_set_release(&options.quotas);
     assert_string_equal(status.text, "\"nowhere\" is not HOST:PORT");
 }
 

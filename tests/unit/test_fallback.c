@@ -131,6 +131,23 @@ static void test_denial_and_peek_take_nothing(void **state) {
     fallback_destroy(&fallback);
 }
 
+static void test_forgotten_bucket_is_full_and_owes_nothing(void **state) {
+    (void)state;
+    struct quota quota = quota_of(1, 1, 4);
+    struct fallback *fallback = make(1);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 4);
+    assert_int_equal(take_all(fallback, 2, &quota, START_US), 4);
+    fallback_forget(fallback, hash_of(1), START_US);
+    fallback_forget(fallback, hash_of(3), START_US);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 4);
+    assert_int_equal(take_all(fallback, 2, &quota, START_US), 0);
+    note(fallback, 2, &quota, 4, START_US);
+    assert_true(fallback_take_debt(fallback, hash_of(2), &quota, START_US, &debt));
+    fallback_destroy(&fallback);
+}
+
 static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     (void)state;
     struct quota quota = quota_of(30, 1, 30);
@@ -308,6 +325,7 @@ int main(void) {
         cmocka_unit_test(test_figures_are_this_frontends_share),
         cmocka_unit_test(test_share_below_the_cost_is_saved_up),
         cmocka_unit_test(test_denial_and_peek_take_nothing),
+        cmocka_unit_test(test_forgotten_bucket_is_full_and_owes_nothing),
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
         cmocka_unit_test(test_nothing_is_told_while_the_store_fails),
         cmocka_unit_test(test_store_knows_all_once_told),

@@ -1,68 +1,81 @@
-/* test_routes.c — which page answers what, on a real server with its embedded store. */
+/* test_routes.c — which path finds what. */
 #include "tests/support/test_prelude.h"
 
-#include <unistd.h>
-
 #include "admin/routes.h"
-#include "server/config.h"
 
-static struct config config;
+static struct route_match find(const char *method, const char *path) {
+    struct route_match match;
+    routes_find(method, (struct bytes){.data = (const uint8_t *)path, .len = strlen(path)}, &match);
+    return match;
+}
 
-static int setup(void **state) {
-    enum config_action action;
-    struct status status;
-    char *argv[] = {strdup("sluiced"), strdup("--listen=127.0.0.1:0"), strdup("--embedded-keys=1024"), NULL};
-    char *env[] = {NULL};
-    bool is_loaded = config_load(3, argv, env, &config, &action, &status);
-    for (int i = 0; i < 3; i++) {
-        free(argv[i]);
+static void expect(const char *method, const char *path, const char *pattern, const char *tenant,
+                   const char *resource, const char *key) {
+    struct route_match match = find(method, path);
+    const char *const parts[ROUTE_N_PARTS] = {tenant, resource, key};
+    assert_non_null(match.route);
+    assert_string_equal(match.route->pattern, pattern);
+    for (size_t i = 0; i < ROUTE_N_PARTS; i++) {
+        assert_int_equal(match.parts[i].data != NULL, parts[i] != NULL);
+        if (parts[i] != NULL) {
+            assert_int_equal(match.parts[i].len, strlen(parts[i]));
+            assert_memory_equal(match.parts[i].data, parts[i], match.parts[i].len);
+        }
     }
-    if (!is_loaded) {
-        return -1;
+}
+
+static void test_paths_find_their_calls(void **state) {
+    (void)state;
+    expect("GET", "/livez", "/livez", NULL, NULL, NULL);
+    expect("HEAD", "/metrics", "/metrics", NULL, NULL, NULL);
+    expect("PUT", "/v1/tenants/a%2Fb/quotas/*", "/v1/tenants/{t}/quotas/{r}", "a%2Fb", "*", NULL);
+    expect("GET", "/v1/quotas", "/v1/quotas", NULL, NULL, NULL);
+    expect("POST", "/v1/quotas:apply", "/v1/quotas:apply", NULL, NULL, NULL);
+    expect("GET", "/v1/tenants/a/buckets/r/", "/v1/tenants/{t}/buckets/{r}/{key}", "a", "r", "");
+    expect("GET", "/v1/tenants/a/buckets/r/k:reset", "/v1/tenants/{t}/buckets/{r}/{key}", "a", "r", "k:reset");
+    expect("POST", "/v1/tenants/a/buckets/r/k:reset", "/v1/tenants/{t}/buckets/{r}/{key}:reset", "a", "r", "k");
+    expect("POST", "/v1/tenants/a/buckets/r/:reset", "/v1/tenants/{t}/buckets/{r}/{key}:reset", "a", "r", "");
+}
+
+static void test_other_paths_find_nothing(void **state) {
+    (void)state;
+    static const char *const paths[] = {"",
+                                        "/",
+                                        "*",
+                                        "livez",
+                                        "/livez/",
+                                        "/Livez",
+                                        "//livez",
+                                        "/v1",
+                                        "/v1/tenants/a",
+                                        "/v1/tenants/a/quotas",
+                                        "/v1/tenants/a/quotas/b/c",
+                                        "/v1/tenants/a/buckets/r",
+                                        "/v1/quotas:applyx",
+                                        "/v2/quotas"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct route_match match = find("GET", paths[i]);
+        assert_null(match.route);
+        assert_string_equal(match.allow, "");
     }
-    *state = server_create(ev_default_loop(EVFLAG_AUTO), &config, "1.2.3", &status);
-    return *state != NULL ? 0 : -1;
 }
 
-static int teardown(void **state) {
-    struct server *server = *state;
-    server_destroy(&server);
-    config_deinit(&config);
-    return 0;
-}
-
-static void expect(struct server *server, const char *method, const char *path, unsigned int status,
-                   const char *part) {
-    struct route_answer answer = {0};
-    routes_answer(server, method, path, &answer);
-    assert_int_equal(answer.status, status);
-    assert_true(buf_append(&answer.body, "", 1));
-    assert_non_null(strstr((const char *)buf_front(&answer.body), part));
-    assert_memory_equal(answer.content_type, "text/plain", 10);
-    buf_deinit(&answer.body);
-}
-
-static void test_pages(void **state) {
-    struct server *server = *state;
-    expect(server, "GET", "/livez", 200, "alive\n");
-    for (int i = 0; i < 500 && !server_is_ready(server); i++) {
-        usleep(10000);
-    }
-    expect(server, "GET", "/readyz", 200, "ready\n");
-    expect(server, "GET", "/metrics", 200, "\nsluice_ready 1\n");
-    expect(server, "HEAD", "/metrics", 200, "sluice_workers 1\n");
-}
-
-static void test_other_paths_and_methods_are_refused(void **state) {
-    expect(*state, "GET", "/", 404, "/metrics");
-    expect(*state, "GET", "/livez/", 404, "no such page");
-    expect(*state, "POST", "/livez", 405, "only GET");
+static void test_other_methods_are_told_which_there_are(void **state) {
+    (void)state;
+    struct route_match match = find("POST", "/v1/tenants/a/quotas/b");
+    assert_null(match.route);
+    assert_string_equal(match.allow, "GET, HEAD, PUT, DELETE");
+    assert_string_equal(find("GET", "/v1/quotas:apply").allow, "POST");
+    assert_string_equal(find("PUT", "/v1/tenants/a/buckets/r/k:reset").allow, "GET, HEAD, POST");
+    assert_string_equal(find("POST", "/v1/tenants/a/buckets/r/k").allow, "GET, HEAD");
+    assert_null(find("get", "/livez").route);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_other_paths_and_methods_are_refused),
+        cmocka_unit_test(test_paths_find_their_calls),
+        cmocka_unit_test(test_other_paths_find_nothing),
+        cmocka_unit_test(test_other_methods_are_told_which_there_are),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,101 @@
+/* api_buckets.c — a key's buckets as they stand in Redis, and filling them. */
+#include <jansson.h>
+#include <string.h>
+
+#include "admin/call.h"
+#include "admin/handlers.h"
+#include "admin/json_bytes.h"
+#include "admin/quota_value.h"
+#include "server/base/units.h"
+#include "server/core/bucket.h"
+
+static struct control_bucket bucket_of(const struct call *call) {
+    return (struct control_bucket){.tenant = call->parts[ROUTE_TENANT],
+                                   .resource = call->parts[ROUTE_RESOURCE],
+                                   .key = call->parts[ROUTE_KEY]};
+}
+
+static json_t *create_limit(const struct quota *quota, uint32_t i, const struct control_bucket_result *result) {
+    const struct bucket_limit *limit = &quota->limits[i];
+    return json_pack("{s:s, s:f, s:I, s:s, s:I}", "name", quota->limit_names[i], "level",
+                     (double)result->levels_utok[i] / (double)BUCKET_UTOK_PER_TOKEN, "burst",
+                     (json_int_t)(limit->burst_utok / BUCKET_UTOK_PER_TOKEN), "rate",
+                     units_show_rate(limit->count, limit->period_s).text, "full_after_us",
+                     (json_int_t)result->full_after_us[i]);
+}
+
+/* `quota` as it stands: unlimited and banned ones keep no buckets, and have no `result`. */
+static json_t *create_bucket(const struct call *call, const struct quota *quota,
+                             const struct control_bucket_result *result) {
+    json_t *limits = json_array();
+    for (uint32_t i = 0; result != NULL && limits != NULL && i < quota->n_limits; i++) {
+        if (json_array_append_new(limits, create_limit(quota, i, result)) != 0) {
+            json_decref(limits);
+            return NULL;
+        }
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s}", "tenant", json_of_bytes(call->parts[ROUTE_TENANT]),
+                     "resource", json_of_bytes(call->parts[ROUTE_RESOURCE]), "key",
+                     json_of_bytes(call->parts[ROUTE_KEY]), "pattern", json_of_bytes(quota_resource(quota)),
+                     "limits", limits, "source", "store");
+}
+
+static void look_done(void *arg, const struct control_bucket_result *result) {
+    struct call *call = call_of(arg);
+    if (result->outcome == CONTROL_OK) {
+        call_answer_json(call, 200, create_bucket(call, result->quota, result));
+    } else {
+        call_refuse_unavailable(call, result->reason);
+    }
+}
+
+/* The quota by which checks of these names are decided; NULL: the call is refused. */
+static const struct quota *find_quota(struct call *call) {
+    struct backend *backend = call_backend(call);
+    if (!quota_value_judge_names(call)) {
+        return NULL;
+    }
+    const struct quota *quota =
+        quota_set_find(backend->ops->quotas(backend), call->parts[ROUTE_TENANT], call->parts[ROUTE_RESOURCE]);
+    if (quota == NULL) {
+        call_refuse(call, 404, NULL, "no quota matches this tenant and resource");
+    }
+    return quota;
+}
+
+void api_bucket_look(struct call *call) {
+    struct backend *backend = call_backend(call);
+    struct control_bucket bucket = bucket_of(call);
+    struct status status;
+    const struct quota *quota = find_quota(call);
+    if (quota == NULL) {
+        return;
+    }
+    if (quota->is_unlimited || quota->is_banned) {
+        call_answer_json(call, 200, create_bucket(call, quota, NULL));
+        return;
+    }
+    struct control_call *pending = backend->ops->bucket_look(backend, &bucket, quota, look_done, call, &status);
+    call_wait(call, pending, &status);
+}
+
+static void reset_done(void *arg, const struct control_bucket_result *result) {
+    struct call *call = call_of(arg);
+    if (result->outcome == CONTROL_OK) {
+        call_answer_json(call, 200, json_pack("{s:b}", "reset", 1));
+    } else {
+        call_refuse_unavailable(call, result->reason);
+    }
+}
+
+void api_bucket_reset(struct call *call) {
+    struct backend *backend = call_backend(call);
+    struct control_bucket bucket = bucket_of(call);
+    struct status status;
+    if (find_quota(call) == NULL) {
+        return;
+    }
+    struct control_call *pending =
+        backend->ops->bucket_reset(backend, &bucket, call_asker(call), reset_done, call, &status);
+    call_wait(call, pending, &status);
+}
