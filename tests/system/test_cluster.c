@@ -162,7 +162,7 @@ static void test_denial_writes_nothing(void **state) {
     const struct cluster *cluster = &world->cluster;
     uint16_t of_heartbeats = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "{sluice}"));
     uint16_t port = of_heartbeats;
-    char key[16] = "", redis_key[32];
+    char key[32] = "", redis_key[48];
     for (int i = 0; port == of_heartbeats; i++) {
         snprintf(key, sizeof key, "denied-%d", i);
         snprintf(redis_key, sizeof redis_key, "s:t/five/%s", key);
