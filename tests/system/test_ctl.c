@@ -70,10 +70,12 @@ static void assert_heard(struct world *world, const char *expected) {
 
 static void test_set_puts_what_was_told(void **state) {
     struct world *world = *state;
+    fake_http_reply(world->fake, 404, "{\"title\":\"Not Found\"}");
     fake_http_reply(world->fake, 201, SET);
     CTL(world, "quota", "set", "acme", "api.*", "--rate", "100/s", "--burst=200");
     assert_run(world, EXIT_DONE, "acme api.read: 100/s burst 200 (new, revision 13)\n", "");
-    assert_heard(world, "PUT /v1/tenants/acme/quotas/api.%2A\nContent-Type: application/json\n"
+    assert_heard(world, "GET /v1/tenants/acme/quotas/api.%2A\n"
+                        "PUT /v1/tenants/acme/quotas/api.%2A\nContent-Type: application/json\n"
                         "{\"limits\":[{\"rate\":\"100/s\",\"burst\":200}]}\n");
     fake_http_reply(world->fake, 200, SET);
     CTL(world, "quota", "set", "acme", "api.read", "--unlimited", "--if-revision", "12", "--json");
@@ -86,6 +88,23 @@ static void test_set_puts_what_was_told(void **state) {
     assert_heard(world,
                  "PUT /v1/tenants/acme/quotas/api.read\nContent-Type: application/json\nIf-None-Match: *\n"
                  "{\"unlimited\":true}\n");
+}
+
+static void test_set_keeps_the_name_of_the_limit(void **state) {
+    struct world *world = *state;
+    fake_http_reply(world->fake, 200,
+                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"per_key\",\"rate\":\"5/s\"}]}}");
+    fake_http_reply(world->fake, 200, SET);
+    CTL(world, "quota", "set", "acme", "api.read", "--rate", "100/s");
+    assert_heard(world, "GET /v1/tenants/acme/quotas/api.read\n"
+                        "PUT /v1/tenants/acme/quotas/api.read\nContent-Type: application/json\n"
+                        "{\"limits\":[{\"name\":\"per_key\",\"rate\":\"100/s\"}]}\n");
+    fake_http_reply(world->fake, 200,
+                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"a\",\"rate\":\"5/s\"},"
+                    "{\"name\":\"b\",\"rate\":\"9/h\"}]}}");
+    CTL(world, "quota", "set", "acme", "api.read", "--rate", "100/s");
+    assert_run(world, EXIT_REFUSED, "", "the quota has 2 limits, of which --rate would leave one");
+    assert_heard(world, "GET /v1/tenants/acme/quotas/api.read\n");
 }
 
 static void test_set_sends_a_file_as_it_is(void **state) {
@@ -101,6 +120,7 @@ static void test_set_sends_a_file_as_it_is(void **state) {
 
 static void test_a_conflict_shows_both_values(void **state) {
     struct world *world = *state;
+    fake_http_reply(world->fake, 200, SET);
     fake_http_reply(
         world->fake, 412,
         "{\"title\":\"Precondition Failed\",\"detail\":\"the quota has another revision\",\"current\":" SET
@@ -115,6 +135,7 @@ static void test_a_conflict_shows_both_values(void **state) {
 
 static void test_wait_returns_when_all_have_it(void **state) {
     struct world *world = *state;
+    fake_http_reply(world->fake, 200, SET);
     fake_http_reply(world->fake, 200, SET);
     fake_http_reply(world->fake, 200, FRONTENDS("12"));
     fake_http_reply(world->fake, 200, FRONTENDS("14"));
@@ -525,6 +546,7 @@ static void test_words_that_are_no_command(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_set_puts_what_was_told, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_set_keeps_the_name_of_the_limit, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_set_sends_a_file_as_it_is, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_conflict_shows_both_values, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_wait_returns_when_all_have_it, open_world, close_world),
