@@ -73,7 +73,8 @@ http_code() (
 launch() {
     local log=$dir/$1.log out=$dir/$1.out pid deadline=$((SECONDS + PATIENCE_S))
     setsid "$BUILD/sluiced" --listen "$HOST:$2" --admin-listen "$HOST:$(($2 + 1))" --quotas "$QUOTAS" \
-        --redis-nodes "$(<"$dir/cluster/nodes")" </dev/null >"$out" 2>"$log" &
+        --redis-nodes "$(<"$dir/cluster/nodes")" --fleet-size "$N_FRONTENDS" \
+        --quota-snapshot "$dir/$1.snapshot" </dev/null >"$out" 2>"$log" &
     pid=$!
     pids+=("$pid")
     until grep -q '^ready ' "$out" && [[ $(http_code $(($2 + 1)) /readyz) == 200 ]]; do
@@ -120,6 +121,8 @@ print_welcome() {
     say
     say "  $BUILD/sluice check demo hello alice --server $HOST:${ports[0]} --server $HOST:${ports[1]}"
     say "  $BUILD/sluice replay tests/fixtures/access_small.log --tenant demo --resource hello --speed 0 --server $HOST:${ports[0]}"
+    say "  $BUILD/sluicectl quota set demo hello --rate 100/s --burst 200 --wait --admin $HOST:$((ports[0] + 1))"
+    say "  $BUILD/sluicectl status --admin $HOST:$((ports[0] + 1))"
     say "  curl http://$HOST:$((ports[0] + 1))/metrics"
     say
     say "Ctrl-C ends it and leaves nothing behind."

@@ -11,8 +11,9 @@
 #include "admin/ctl/quota_request.h"
 #include "admin/ctl/session.h"
 #include "admin/ctl/url.h"
+#include "server/core/quota.h"
 
-enum { HEADER_BYTES = 64, BURST_MAX = 1000 * 1000 * 1000 };
+enum { HTTP_NOT_FOUND = 404, HEADER_BYTES = 64, BURST_MAX = 1000 * 1000 * 1000 };
 
 struct set_options {
     struct session_options session;
@@ -30,7 +31,8 @@ static const struct option_spec options_table[] = {
     {"burst", "N", OPTION_COUNT, OPTION(burst), 1, BURST_MAX, "tokens of a full bucket, else a second's worth"},
     {"algorithm", "NAME", OPTION_TEXT, OPTION(algorithm), 0, 0,
      "token_bucket or leaky_bucket, else token_bucket"},
-    {"name", "NAME", OPTION_TEXT, OPTION(name), 0, 0, "of the limit, else its algorithm's"},
+    {"name", "NAME", OPTION_TEXT, OPTION(name), 0, 0,
+     "of the limit, else the present one's, else its algorithm's"},
     {"mode", "MODE", OPTION_TEXT, OPTION(mode), 0, 0, "enforce or shadow, else enforce"},
     {"on-store-failure", "POLICY", OPTION_TEXT, OPTION(on_store_failure), 0, 0,
      "local, allow or deny, else local"},
@@ -70,33 +72,48 @@ static int report(struct session *session, const struct api_reply *reply, int64_
     return session_wait(session, revision, wait_us);
 }
 
-static int put(struct session *session, const struct set_options *options, char *const *arguments,
-               const char *body) {
+static int put(struct session *session, const struct set_options *options, const char *path, const char *body) {
     char header[HEADER_BYTES];
-    struct buf path = {0};
     struct status status = {""};
     struct api_reply reply = {.status = 0};
-    int code;
-    if (!url_append(&path, "/v1/tenants/%/quotas/%", arguments[0], arguments[1])) {
-        code = session_complain(session->command, "out of memory");
-    } else {
-        struct api_call call = {.method = "PUT",
-                                .path = (const char *)buf_front(&path),
-                                .body = body,
-                                .header = make_header(options, header)};
-        enum api_outcome outcome = api_call(&session->api, &call, &reply, &status);
-        code = outcome == API_DONE ? report(session, &reply, options->wait_us)
+    struct api_call call = {
+        .method = "PUT", .path = path, .body = body, .header = make_header(options, header)};
+    enum api_outcome outcome = api_call(&session->api, &call, &reply, &status);
+    int code = outcome == API_DONE ? report(session, &reply, options->wait_us)
                                    : session_fail(session, outcome, &reply, &status);
-    }
     api_reply_deinit(&reply);
-    buf_deinit(&path);
     return code;
 }
 
-static int run(const void *options_read, char *const *arguments) {
-    const struct set_options *options = options_read;
-    struct session session;
+/* A limit's level is kept under its name, so a changed rate must not change that. CTL_DONE: `name` is that of the one
+ * limit there is, or "" when there is no quota yet. */
+static int read_name(struct session *session, const char *path, char *name, size_t cap) {
     struct status status = {""};
+    struct api_reply reply = {.status = 0};
+    struct api_call call = {.method = "GET", .path = path};
+    enum api_outcome outcome = api_call(&session->api, &call, &reply, &status);
+    int code = CTL_DONE;
+    if (outcome == API_DONE) {
+        const json_t *limits = field_list(json_object_get(reply.json, "quota"), "limits");
+        if (json_array_size(limits) > 1) {
+            session_complain(session->command,
+                             "the quota has %zu limits, of which --rate would leave one: give the "
+                             "whole quota by --file",
+                             json_array_size(limits));
+            code = CTL_REFUSED;
+        } else {
+            snprintf(name, cap, "%s", field_text(json_array_get(limits, 0), "name"));
+        }
+    } else if (reply.status != HTTP_NOT_FOUND) {
+        code = session_fail(session, outcome, &reply, &status);
+    }
+    api_reply_deinit(&reply);
+    return code;
+}
+
+static int set_quota(struct session *session, const struct set_options *options, const char *path) {
+    struct status status = {""};
+    char name[QUOTA_LIMIT_NAME_MAX_BYTES + 1] = "";
     struct quota_request request = {
         .rate = options->rate,
         .algorithm = options->algorithm,
@@ -107,16 +124,37 @@ static int run(const void *options_read, char *const *arguments) {
         .is_unlimited = options->is_unlimited,
         .file = options->file,
     };
+    if (!quota_request_check(&request, &status)) {
+        return session_complain(session->command, "%s", status.text);
+    }
+    if (options->rate != NULL && options->name == NULL && options->if_revision != 0) {
+        int code = read_name(session, path, name, sizeof name);
+        if (code != CTL_DONE) {
+            return code;
+        }
+        request.name = name[0] != '\0' ? name : NULL;
+    }
     char *body = quota_request_make(&request, &status);
     if (body == NULL) {
-        return session_complain("quota set", "%s", status.text);
+        return session_complain(session->command, "%s", status.text);
     }
-    int code = CTL_TROUBLE;
-    if (session_open(&session, &options->session, "quota set")) {
-        code = put(&session, options, arguments, body);
-        session_close(&session);
-    }
+    int code = put(session, options, path, body);
     free(body);
+    return code;
+}
+
+static int run(const void *options_read, char *const *arguments) {
+    const struct set_options *options = options_read;
+    struct session session;
+    struct buf path = {0};
+    if (!session_open(&session, &options->session, "quota set")) {
+        return CTL_TROUBLE;
+    }
+    int code = url_append(&path, "/v1/tenants/%/quotas/%", arguments[0], arguments[1])
+                   ? set_quota(&session, options, (const char *)buf_front(&path))
+                   : session_complain(session.command, "out of memory");
+    buf_deinit(&path);
+    session_close(&session);
     return code;
 }
 

@@ -56,7 +56,7 @@ static json_t *make_quota(const struct quota_request *request) {
                      request->on_store_failure, "mode", request->mode);
 }
 
-static bool check(const struct quota_request *request, struct status *status) {
+bool quota_request_check(const struct quota_request *request, struct status *status) {
     bool has_limit_parts = request->algorithm != NULL || request->name != NULL || request->burst > 0;
     bool has_quota_parts = request->mode != NULL || request->on_store_failure != NULL;
     int n_ways = (request->rate != NULL) + request->is_unlimited + (request->file != NULL);
@@ -73,9 +73,6 @@ static bool check(const struct quota_request *request, struct status *status) {
 }
 
 char *quota_request_make(const struct quota_request *request, struct status *status) {
-    if (!check(request, status)) {
-        return NULL;
-    }
     if (request->file != NULL) {
         return read_file(request->file, status);
     }

@@ -18,8 +18,11 @@ struct quota_request {
     const char *file; /* "-": standard input */
 };
 
-/* A text to be freed, or NULL with a sentence: parts that do not go together or are missing, a file that cannot be
- * read. Values are the server's to judge: it knows them best, and its refusals are audited. */
+/* False with a sentence: parts that do not go together, or are missing. */
+bool quota_request_check(const struct quota_request *request, struct status *status)
+    __attribute__((warn_unused_result));
+/* Of a request that was checked: a text to be freed, or NULL with a sentence, such as for a file that cannot be read.
+ * Values are the server's to judge: it knows them best, and its refusals are audited. */
 char *quota_request_make(const struct quota_request *request, struct status *status);
 
 #endif
