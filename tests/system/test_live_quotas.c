@@ -18,6 +18,7 @@ enum {
     FIRST_BURST = 100000,
     PROBE_PERIOD_US = 3000,
     ARRIVAL_LIMIT_US = 20 * 1000000,
+    STOPPED_MS = 700,
     LIMIT_S = 30,
     EXIT_DONE = 0,
     EXIT_REFUSED = 1,
@@ -324,6 +325,37 @@ static void test_wait_names_the_one_that_stands_still(void **state) {
     expect_quota_at_all_probes(world);
 }
 
+static void test_wait_lasts_as_long_as_one_stands_still(void **state) {
+    struct world *world = *state;
+    char program[HARNESS_PATH_BYTES], out[HARNESS_PATH_BYTES], err[HARNESS_PATH_BYTES], burst[32];
+    snprintf(burst, sizeof burst, "%llu", (unsigned long long)++world->burst);
+    const char *const argv[] = {
+        harness_program("sluicectl", program),
+        "quota",
+        "set",
+        "live",
+        "api",
+        "--rate",
+        "1000000/s",
+        "--burst",
+        burst,
+        "--wait=20s",
+        "--admin",
+        world->admin[0],
+        NULL,
+    };
+    kill(world->frontends[2].pid, SIGSTOP);
+    pid_t pid = harness_spawn(world->harness, argv, harness_path(world->harness, "wait.out", out),
+                              harness_path(world->harness, "wait.err", err), SIGTERM);
+    int code = harness_wait(world->harness, pid, STOPPED_MS);
+    kill(world->frontends[2].pid, SIGCONT);
+    assert_int_equal(code, -1);
+    assert_int_equal(harness_wait(world->harness, pid, LIMIT_S * 1000), EXIT_DONE);
+    harness_read(out, world->run.out, sizeof world->run.out);
+    assert_contains(world->run.out, all_have_it);
+    expect_quota_at_all_probes(world);
+}
+
 /* ---- sluicectl and the fleet ---- */
 
 static void test_a_conflict_shows_both_values(void **state) {
@@ -482,6 +514,7 @@ int main(void) {
         cmocka_unit_test(test_changes_decide_everywhere_while_no_check_fails),
         cmocka_unit_test(test_what_was_waited_for_decides_at_once),
         cmocka_unit_test(test_wait_names_the_one_that_stands_still),
+        cmocka_unit_test(test_wait_lasts_as_long_as_one_stands_still),
         cmocka_unit_test(test_a_conflict_shows_both_values),
         cmocka_unit_test(test_a_live_bucket_is_shown_and_filled),
         cmocka_unit_test(test_the_whole_fleet_is_listed),
