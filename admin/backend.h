@@ -13,6 +13,7 @@
 #include "server/base/status.h"
 #include "server/control.h"
 #include "server/core/quota_set.h"
+#include "server/hot_survey.h"
 
 struct backend;
 
@@ -43,6 +44,10 @@ struct backend_ops {
     struct control_call *(*frontends)(struct backend *backend, control_frontends_fn done, void *arg,
                                       struct status *status);
     void (*abandon)(struct control_call **call);
+
+    /* Asks this frontend's workers, not Redis, as hot_survey.h says; NULL when memory is short. */
+    struct hot_call *(*hotkeys)(struct backend *backend, hot_survey_fn done, void *arg);
+    void (*abandon_hotkeys)(struct hot_call **call);
 };
 
 /* First member of every backend. */

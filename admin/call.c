@@ -202,7 +202,18 @@ void call_run(struct call *call) {
         return;
     }
     call->route->handle(call);
-    ensure(call_is_answered(call) || call->pending != NULL, ==, true);
+    ensure(call_is_answered(call) || call->pending != NULL || call->survey != NULL, ==, true);
+}
+
+/* Drops what is under way, if anything. */
+static void abandon(struct call *call) {
+    const struct backend_ops *ops = call_backend(call)->ops;
+    if (call->pending != NULL) {
+        ops->abandon(&call->pending);
+    }
+    if (call->survey != NULL) {
+        ops->abandon_hotkeys(&call->survey);
+    }
 }
 
 void call_close(struct call **handle) {
@@ -211,9 +222,7 @@ void call_close(struct call **handle) {
     if (call == NULL) {
         return;
     }
-    if (call->pending != NULL) {
-        call_backend(call)->ops->abandon(&call->pending);
-    }
+    abandon(call);
     buf_deinit(&call->body);
     buf_deinit(&call->answer.body);
     free(call->state);
@@ -222,7 +231,7 @@ void call_close(struct call **handle) {
 }
 
 void call_give_up(struct call *call, const char *reason) {
-    call_backend(call)->ops->abandon(&call->pending);
+    abandon(call);
     call_refuse_unavailable(call, reason);
 }
 
@@ -230,6 +239,7 @@ struct call *call_of(void *arg) {
     struct call *call = arg;
     ensure(call->magic, ==, CALL_MAGIC);
     call->pending = NULL;
+    call->survey = NULL;
     return call;
 }
 
@@ -345,6 +355,13 @@ void call_refuse_change(struct call *call, const struct control_change_result *r
     status_fail(&reason, "%.300s%s", result->reason,
                 result->may_be_made ? "; nobody knows whether the change was made" : "");
     call_refuse_unavailable(call, reason.text);
+}
+
+void call_wait_survey(struct call *call, struct hot_call *survey) {
+    call->survey = survey;
+    if (survey == NULL) {
+        call_refuse(call, 500, NULL, "out of memory");
+    }
 }
 
 void call_wait(struct call *call, struct control_call *pending, const struct status *status) {

@@ -62,6 +62,7 @@ struct call {
     uint8_t room[QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES];
     struct call_answer answer;
     struct control_call *pending; /* what Redis is asked; NULL: nothing */
+    struct hot_call *survey;      /* what the workers are asked; NULL: nothing */
     void *state;                  /* of the handler, freed with the call */
     call_answer_fn on_answer;     /* set by whoever waits for a call that is under way */
     void *arg;
@@ -117,6 +118,9 @@ void call_refuse_unavailable(struct call *call, const char *reason);
 void call_refuse_change(struct call *call, const struct control_change_result *result);
 /* Keeps what the backend has under way, or refuses with 503 when it is NULL. */
 void call_wait(struct call *call, struct control_call *pending, const struct status *status);
+
+/* Keeps the survey that is under way, or refuses with 500 when it is NULL. */
+void call_wait_survey(struct call *call, struct hot_call *survey);
 
 struct control_asker call_asker(const struct call *call);
 static inline struct backend *call_backend(const struct call *call) {

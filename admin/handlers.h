@@ -11,7 +11,6 @@ struct call;
 void page_livez(struct call *call);
 void page_readyz(struct call *call);
 void page_metrics(struct call *call);
-void page_hotkeys(struct call *call);
 
 /* api_quotas.c */
 void api_quota_get(struct call *call);
@@ -31,6 +30,9 @@ void api_bucket_reset(struct call *call);
 
 /* api_frontends.c */
 void api_frontends_list(struct call *call);
+
+/* api_hotkeys.c */
+void api_hotkeys_list(struct call *call);
 
 /* api_changes.c */
 void api_changes_list(struct call *call);

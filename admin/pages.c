@@ -1,6 +1,4 @@
-/* pages.c — health, metrics, and the keys that are hot. */
-#include <jansson.h>
-
+/* pages.c — health and metrics. */
 #include "admin/call.h"
 #include "admin/handlers.h"
 
@@ -27,9 +25,4 @@ void page_metrics(struct call *call) {
     } else {
         call_answer_text(call, 500, plain_text, "out of memory\n");
     }
-}
-
-/* Nothing measures them yet. */
-void page_hotkeys(struct call *call) {
-    call_answer_json(call, 200, json_pack("{s:[]}", "hotkeys"));
 }

@@ -30,7 +30,7 @@ static const struct route routes[] = {
     {"GET", "/v1/frontends", ROUTE_LOOKS, 0, 0, api_frontends_list, "The frontends that live"},
     {"GET", "/v1/changes", ROUTE_LOOKS, PAGED | QUERY_BIT(QUERY_TENANT), 0, api_changes_list,
      "Who changed what, and what was refused"},
-    {"GET", "/v1/hotkeys", ROUTE_LOOKS, 0, 0, page_hotkeys, "The hottest keys"},
+    {"GET", "/v1/hotkeys", ROUTE_LOOKS, QUERY_BIT(QUERY_LIMIT), 0, api_hotkeys_list, "The keys checked most"},
     {"GET", "/v1/shadow", ROUTE_LOOKS, 0, 0, api_shadow_list, "What quotas in shadow mode would have denied"},
 };
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };

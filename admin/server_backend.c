@@ -101,6 +101,10 @@ static struct control_call *backend_frontends(struct backend *backend, control_f
     return control != NULL ? control_frontends(control, done, arg, status) : NULL;
 }
 
+static struct hot_call *backend_hotkeys(struct backend *backend, hot_survey_fn done, void *arg) {
+    return server_list_hotkeys(of(backend)->server, done, arg);
+}
+
 struct backend *server_backend_create(struct server *server, const char *version) {
     static const struct backend_ops ops = {
         .is_ready = backend_is_ready,
@@ -116,6 +120,8 @@ struct backend *server_backend_create(struct server *server, const char *version
         .bucket_reset = backend_bucket_reset,
         .frontends = backend_frontends,
         .abandon = control_abandon,
+        .hotkeys = backend_hotkeys,
+        .abandon_hotkeys = hot_survey_abandon,
     };
     struct server_backend *backend = calloc(1, sizeof *backend);
     if (backend == NULL) {

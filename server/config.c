@@ -329,6 +329,10 @@ static bool config_judge(const struct config *config, struct status *status) {
     if (config->redis_user[0] != '\0' && config->redis_password_file[0] == '\0') {
         return status_fail(status, "redis_user: a user needs redis_password_file");
     }
+    if (config->hot_rate_least > config->hot_rate) {
+        return status_fail(status, "hot_rate_least: %lld is above hot_rate, %lld",
+                           (long long)config->hot_rate_least, (long long)config->hot_rate);
+    }
     if (config->store_timeout_us > config->request_timeout_us) {
         return status_fail(status, "store_timeout: %s is above request_timeout, %s",
                            units_show_duration(config->store_timeout_us).text,

@@ -61,6 +61,10 @@
       "Keys whose buckets are at hand when Redis cannot decide; beyond these, some share buckets.")            \
     X(fleet_size, INTEGER, "1", 1, 1000, false, "N",                                                           \
       "Frontends taken to be alive until Redis has told how many are.")                                        \
+    X(hot_rate, INTEGER, "1000", 1, 10000000, false, "N",                                                      \
+      "A key checked so often in a second, at one worker, is hot, whatever the others are.")                   \
+    X(hot_rate_least, INTEGER, "100", 1, 10000000, false, "N",                                                 \
+      "A key checked less often is not, though others be checked five times less; at most hot_rate.")          \
     X(embedded_keys, INTEGER, "1000000", 1024, 1000000000, false, "N",                                         \
       "Keys that the embedded store has room for; when it is crowded, some share buckets.")                    \
     X(max_connections, INTEGER, "10000", 1, 1000000, false, "N",                                               \

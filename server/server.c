@@ -34,6 +34,7 @@ struct server {
     struct worker **workers;
     const struct worker_metrics **worker_metrics;
     size_t n_workers;
+    struct hot_survey *hot_survey;
     struct control *control; /* NULL without Redis */
     struct process_metrics metrics;
 };
@@ -114,6 +115,18 @@ static bool create_workers(struct server *server, const char *version, struct st
         }
     }
     return true;
+}
+
+static bool create_survey(struct server *server, struct ev_loop *loop, struct status *status) {
+    struct hot_desk **desks = calloc(server->n_workers, sizeof *desks);
+    if (desks != NULL) {
+        for (size_t i = 0; i < server->n_workers; i++) {
+            desks[i] = worker_hot_desk(server->workers[i]);
+        }
+        server->hot_survey = hot_survey_create(loop, desks, server->n_workers, HOT_SURVEY_LIMIT_US);
+    }
+    free(desks);
+    return server->hot_survey != NULL || status_fail(status, "out of memory");
 }
 
 static void server_on_fleet_size(void *arg, uint32_t fleet_size) {
@@ -219,7 +232,7 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
         goto fail;
     }
     if (!create_fallback(server, status) || !create_workers(server, version, status) ||
-        !create_control(server, loop, version, status)) {
+        !create_survey(server, loop, status) || !create_control(server, loop, version, status)) {
         goto fail;
     }
     log_write(LOG_INFO, "server", "workers: %zu; store: %s; quotas: %u from %s", server->n_workers,
@@ -252,6 +265,7 @@ void server_destroy(struct server **handle) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_destroy(&server->workers[i]);
     }
+    hot_survey_destroy(&server->hot_survey);
     fallback_destroy(&server->fallback);
     slot_board_destroy(&server->slot_board);
     if (server->listen_fd >= 0) {
@@ -289,6 +303,10 @@ uint64_t server_applied_revision(const struct server *server) {
         lowest = revision < lowest ? revision : lowest;
     }
     return lowest;
+}
+
+struct hot_call *server_list_hotkeys(struct server *server, hot_survey_fn done, void *arg) {
+    return hot_survey_ask(server->hot_survey, done, arg);
 }
 
 const char *server_address(const struct server *server) {

@@ -13,6 +13,7 @@
 #include "server/base/status.h"
 #include "server/config.h"
 #include "server/core/quota_set.h"
+#include "server/hot_survey.h"
 
 struct control;
 struct server;
@@ -23,7 +24,7 @@ struct server *server_create(struct ev_loop *loop, const struct config *config, 
                              struct status *status);
 
 /* Stops accepting, answers what is in flight, waits for the workers' end (at most about drain_timeout), frees
- * all. Not to be called from inside the loop. Nulls the pointer. */
+ * all. Calls back who waits for hot keys. Not to be called from inside the loop. Nulls the pointer. */
 void server_destroy(struct server **server);
 
 /* Puts `quotas` in force, holding them: every worker decides by them from its loop's next turn on, calls under way
@@ -33,6 +34,9 @@ void server_set_quotas(struct server *server, struct quota_set *quotas);
 struct quota_set *server_hold_quotas(const struct server *server);
 /* The lowest revision that any worker decides by. */
 uint64_t server_applied_revision(const struct server *server);
+
+/* Asks all workers for the keys that are checked most; hot_survey.h says what comes of it. */
+struct hot_call *server_list_hotkeys(struct server *server, hot_survey_fn done, void *arg);
 
 /* The address that checks are served at, "127.0.0.1:7380"; borrowed. */
 const char *server_address(const struct server *server);

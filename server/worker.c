@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/secret.h"
 #include "server/limit/limiter.h"
@@ -31,11 +32,14 @@ struct worker {
     bool has_thread;
     struct ev_loop *loop;
     struct store *store;
+    struct hotkeys *hotkeys;
+    struct hot_desk hot_desk;
     struct limiter *limiter;
     struct service *service;
     struct conn_host host;
     struct listener listener;
     ev_async drain, new_quotas;
+    ev_prepare turn;
     ev_timer tick;
     bool is_draining;
     ev_tstamp drain_until, linger_until;
@@ -124,6 +128,13 @@ static void worker_on_new_quotas(struct ev_loop *loop, ev_async *watcher, int ev
     }
 }
 
+static void worker_on_turn(struct ev_loop *loop, ev_prepare *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, turn);
+    limiter_tick(worker->limiter, worker->host.now_us);
+}
+
 static void *worker_main(void *arg) {
     struct worker *worker = arg;
     ev_run(worker->loop, 0);
@@ -136,10 +147,19 @@ static bool create_decision(struct worker *worker, struct quota_set *quotas, str
         return false;
     }
     const struct worker_options *options = &worker->options;
+    struct hotkeys_options hotkeys_options = {
+        .hot_per_s = (uint32_t)options->config->hot_rate,
+        .least_hot_per_s = (uint32_t)options->config->hot_rate_least,
+    };
+    worker->hotkeys = hotkeys_create(&hotkeys_options, clock_mono_us());
+    if (worker->hotkeys == NULL) {
+        return status_fail(status, "out of memory");
+    }
     struct limiter_options limiter_options = {
         .store_timeout_us = options->config->store_timeout_us,
         .seed = options->key_seed,
         .fallback = options->fallback,
+        .hotkeys = worker->hotkeys,
     };
     worker->limiter = limiter_create(&limiter_options, quotas, worker->store, &worker->metrics.limiter);
     if (worker->limiter == NULL) {
@@ -176,6 +196,9 @@ static void start_watchers(struct worker *worker) {
     ev_async_start(worker->loop, &worker->drain);
     ev_async_init(&worker->new_quotas, worker_on_new_quotas);
     ev_async_start(worker->loop, &worker->new_quotas);
+    hot_desk_open(&worker->hot_desk, worker->loop, worker->hotkeys);
+    ev_prepare_init(&worker->turn, worker_on_turn);
+    ev_prepare_start(worker->loop, &worker->turn);
     ev_timer_init(&worker->tick, worker_on_tick, 0., tick_s);
     ev_timer_start(worker->loop, &worker->tick);
 }
@@ -219,6 +242,10 @@ uint64_t worker_revision(const struct worker *worker) {
     return atomic_load(&worker->revision);
 }
 
+struct hot_desk *worker_hot_desk(struct worker *worker) {
+    return &worker->hot_desk;
+}
+
 void worker_drain(struct worker *worker) {
     ev_async_send(worker->loop, &worker->drain);
 }
@@ -228,6 +255,8 @@ static void stop_watchers(struct worker *worker) {
     conn_host_deinit(&worker->host);
     ev_async_stop(worker->loop, &worker->drain);
     ev_async_stop(worker->loop, &worker->new_quotas);
+    hot_desk_close(&worker->hot_desk);
+    ev_prepare_stop(worker->loop, &worker->turn);
     ev_timer_stop(worker->loop, &worker->tick);
 }
 
@@ -246,6 +275,7 @@ void worker_destroy(struct worker **handle) {
     store_destroy(&worker->store);
     service_destroy(&worker->service);
     limiter_destroy(&worker->limiter);
+    hotkeys_destroy(&worker->hotkeys);
     if (worker->loop != NULL) {
         ev_loop_destroy(worker->loop);
     }

@@ -11,6 +11,7 @@
 #include "server/base/status.h"
 #include "server/config.h"
 #include "server/core/quota_set.h"
+#include "server/hot_survey.h"
 #include "server/limit/fallback.h"
 #include "server/stats.h"
 #include "server/store/slot_board.h"
@@ -39,6 +40,9 @@ bool worker_start(struct worker *worker) __attribute__((warn_unused_result));
 void worker_set_quotas(struct worker *worker, struct quota_set *quotas);
 /* From any thread: the revision of the quotas that the worker decides by. */
 uint64_t worker_revision(const struct worker *worker);
+
+/* Where the worker is asked for its hot keys; borrowed. */
+struct hot_desk *worker_hot_desk(struct worker *worker);
 
 /* From any thread: stop accepting, answer what has been read, then end. */
 void worker_drain(struct worker *worker);

@@ -23,7 +23,8 @@ static json_t *parse_object(const struct buf *body) {
     if (buf_len(body) == 0) {
         return NULL;
     }
-    json_t *json = json_loadb((const char *)buf_front(body), buf_len(body), JSON_REJECT_DUPLICATES, NULL);
+    json_t *json =
+        json_loadb((const char *)buf_front(body), buf_len(body), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     if (!json_is_object(json)) {
         json_decref(json);
         return NULL;

@@ -2,17 +2,14 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "admin/ctl/columns.h"
 #include "admin/ctl/commands.h"
 #include "admin/ctl/field.h"
+#include "admin/ctl/fleet_get.h"
 #include "admin/ctl/session.h"
 #include "admin/ctl/shadow_sum.h"
 #include "client/cmd/show.h"
-
-enum { URL_BYTES = 320, ID_BYTES = 64 };
 
 struct shadow_options {
     struct session_options session;
@@ -20,37 +17,8 @@ struct shadow_options {
 static const struct shadow_options defaults = {.session = SESSION_DEFAULTS};
 static const struct option_spec options_table[] = {SESSION_OPTIONS(shadow_options)};
 
-/* Where a frontend is asked: the one that was asked already as before, another at the admin address that it tells,
- * by http or https as the first one. False when it tells none. */
-static bool find_admin(const struct api *api, const json_t *frontend, const char *self, char url[URL_BYTES]) {
-    const char *address = field_text(frontend, "admin");
-    if (strcmp(field_text(frontend, "id"), self) == 0) {
-        snprintf(url, URL_BYTES, "%s", api->admin);
-        return true;
-    }
-    snprintf(url, URL_BYTES, "%.*s%s", (int)(strstr(api->admin, "://") + 3 - api->admin), api->admin, address);
-    return address[0] != '\0' && strcmp(address, "off") != 0;
-}
-
-static bool add_frontend(struct session *session, const json_t *frontend, const char *self,
-                         struct shadow_sum *sum) {
-    static const struct api_call call = {.method = "GET", .path = "/v1/shadow"};
-    char url[URL_BYTES], id[ID_BYTES];
-    struct api api = session->api;
-    struct api_reply reply = {.status = 0};
-    struct status status = {"it tells no admin address"};
-    bool is_added = false;
-    if (find_admin(&session->api, frontend, self, url)) {
-        api.admin = url;
-        is_added = api_call(&api, &call, &reply, &status) == API_DONE &&
-                   (shadow_sum_add(sum, reply.json) || status_fail(&status, "out of memory"));
-    }
-    if (!is_added) {
-        session_complain(session->command, "frontend %s is missing in the sum: %s",
-                         columns_tame(field_text(frontend, "id"), id, sizeof id), status.text);
-    }
-    api_reply_deinit(&reply);
-    return is_added;
+static bool add_answer(void *arg, const json_t *answer) {
+    return shadow_sum_add(arg, answer);
 }
 
 static bool print_sum(const struct session *session, const struct shadow_sum *sum, size_t n_asked) {
@@ -79,34 +47,22 @@ static bool print_sum(const struct session *session, const struct shadow_sum *su
     return is_printed;
 }
 
-static int report(struct session *session, const json_t *frontends, struct shadow_sum *sum) {
-    const json_t *list = field_list(frontends, "frontends");
-    size_t n_asked = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        n_asked += add_frontend(session, json_array_get(list, i), field_text(frontends, "self"), sum);
-    }
-    if (!print_sum(session, sum, n_asked)) {
-        return session_complain(session->command, "out of memory");
-    }
-    return n_asked == json_array_size(list) ? CTL_DONE : CTL_TROUBLE;
-}
-
 static int run(const void *options_read, char *const *arguments) {
     const struct shadow_options *options = options_read;
     struct session session;
-    struct api_reply reply;
     struct shadow_sum sum;
-    struct status status = {""};
+    struct fleet_get get = {.path = "/v1/shadow", .add = add_answer, .arg = &sum};
     (void)arguments;
     if (!session_open(&session, &options->session, "quota shadow-report")) {
         return CTL_TROUBLE;
     }
     shadow_sum_init(&sum);
-    enum api_outcome outcome =
-        api_call(&session.api, &(struct api_call){.method = "GET", .path = "/v1/frontends"}, &reply, &status);
-    int code = outcome == API_DONE ? report(&session, reply.json, &sum)
-                                   : session_fail(&session, outcome, &reply, &status);
-    api_reply_deinit(&reply);
+    int code = fleet_get(&session, &get);
+    if (code == CTL_DONE && !print_sum(&session, &sum, get.n_answered)) {
+        code = session_complain(session.command, "out of memory");
+    } else if (code == CTL_DONE && get.n_answered < get.n_frontends) {
+        code = CTL_TROUBLE;
+    }
     shadow_sum_deinit(&sum);
     session_close(&session);
     return code;

@@ -1,4 +1,4 @@
-/* ctl_status.c — `sluicectl frontends|status|hot`: the fleet as it is now. */
+/* ctl_status.c — `sluicectl frontends|status`: the fleet as it is now. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -142,45 +142,4 @@ const struct command ctl_status = {
     .options_bytes = sizeof defaults,
     .notes = "Exit code: 0 whenever there was an answer, 1 refused, 2 trouble.\n",
     .run = run_status,
-};
-
-/* ---- hot ---- */
-
-static int print_hot(struct session *session, const json_t *json) {
-    static const char *const heads[] = {"TENANT", "RESOURCE", "KEY", "PER S", NULL};
-    const json_t *list = field_list(json, "hotkeys");
-    if (json_array_size(list) == 0) {
-        puts("no hot keys");
-        return CTL_DONE;
-    }
-    struct columns columns;
-    columns_init(&columns, heads);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *key = json_array_get(list, i);
-        columns_add(&columns, "%s", field_text(key, "tenant"));
-        columns_add(&columns, "%s", field_text(key, "resource"));
-        columns_add(&columns, "%s", field_text(key, "key"));
-        columns_add(&columns, "%.0f", json_number_value(json_object_get(key, "rate_per_s")));
-    }
-    bool is_printed = columns_print(&columns, stdout);
-    columns_deinit(&columns);
-    return is_printed ? CTL_DONE : session_complain(session->command, "out of memory");
-}
-
-static int run_hot(const void *options, char *const *arguments) {
-    (void)arguments;
-    return view(options, "hot", "/v1/hotkeys", print_hot);
-}
-
-const struct command ctl_hot = {
-    .program = "sluicectl",
-    .name = "hot",
-    .summary = "List the keys that are asked for most, as the frontend asked sees them",
-    .arguments = "",
-    .options = options_table,
-    .n_options = N_OPTIONS,
-    .defaults = &defaults,
-    .options_bytes = sizeof defaults,
-    .notes = "Exit code: 0 listed, 1 refused, 2 trouble.\n",
-    .run = run_hot,
 };

@@ -14,6 +14,7 @@ enum decision_source {
     DECISION_LOCAL,
     DECISION_EMBEDDED, /* the frontend's own store decided */
 };
+enum { DECISION_N_SOURCES = DECISION_EMBEDDED + 1 };
 
 struct decision {
     bool allowed;

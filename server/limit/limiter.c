@@ -176,6 +176,34 @@ static void settle_debt(struct limiter_call *call, int64_t now_us) {
     }
 }
 
+/* ---- hot keys ---- */
+
+static void count_key(struct limiter_call *call, int64_t now_us) {
+    struct hotkeys *hotkeys = call->limiter->options.hotkeys;
+    if (hotkeys == NULL || call->peek) {
+        return;
+    }
+    struct hotkeys_count count = hotkeys_count(hotkeys, call->store.hash, now_us);
+    call->hotkey = count.handle;
+    if (count.is_new) {
+        hotkeys_name(hotkeys, count.handle, call->tenant, call->resource, call->key);
+    }
+}
+
+static void note_decision(struct limiter_call *call, int64_t now_us) {
+    if (call->hotkey != 0 && call->outcome == STORE_OK) {
+        hotkeys_note_decision(call->limiter->options.hotkeys, call->hotkey, &call->decision, now_us);
+    }
+}
+
+void limiter_tick(struct limiter *limiter, int64_t now_us) {
+    struct hotkeys *hotkeys = limiter->options.hotkeys;
+    if (hotkeys != NULL) {
+        hotkeys_tick(hotkeys, now_us);
+        metric_set(&limiter->metrics->hot_keys, hotkeys_n_hot(hotkeys));
+    }
+}
+
 /* ---- the check ---- */
 
 /* In shadow mode the answer is counted and then allowed, and nobody is told to wait. */
@@ -213,6 +241,7 @@ static void conclude(struct limiter_call *call, int64_t now_us) {
         call->outcome = store->outcome;
     }
     apply_mode(call, store->quota);
+    note_decision(call, now_us);
     count_decision(limiter->metrics, call);
 }
 
@@ -251,6 +280,7 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
     }
     struct fallback_debt debt;
     call->debt_utok = 0;
+    call->hotkey = 0;
     call->store = (struct store_call){
         .quota = quota,
         .tenant = call->tenant,
@@ -262,6 +292,7 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
         .deadline_us = store_deadline(limiter, call, now_us),
         .done = limiter_on_store_done,
     };
+    count_key(call, now_us);
     if (limiter->options.fallback != NULL) {
         take_debt(call, &debt, now_us);
     }

@@ -1,6 +1,7 @@
 /* limiter.h — allow or deny: finds the quota of a check and has a store decide, or a policy when the store cannot.
  *
  *   limiter_check ─ quota_set_find ─ none → the set's default, done; unlimited or banned → done
+ *                 ├ hotkeys_count: so the worker knows its hot keys, and who decided on them
  *                 └ store_check ─┬─ done at once, or pending until call->done
  *                                └─ failed → what the quota says: a local bucket, allow or deny
  *
@@ -16,6 +17,7 @@
 #include "server/base/bytes.h"
 #include "server/base/metric.h"
 #include "server/core/decision.h"
+#include "server/core/hotkeys.h"
 #include "server/core/quota_set.h"
 #include "server/limit/fallback.h"
 #include "server/store/store.h"
@@ -49,6 +51,7 @@
     X(debts_ambiguous, METRIC_COUNTER, "sluice_debts_total", "result=\"ambiguous\"", "")                       \
     X(would_deny, METRIC_COUNTER, "sluice_would_deny_total", "",                                               \
       "Checks that were allowed because their quota is in shadow mode")                                        \
+    X(hot_keys, METRIC_GAUGE, "sluice_hot_keys", "", "Keys that are hot now")                                  \
     X(peeks, METRIC_COUNTER, "sluice_peeks_total", "", "Peeks answered; they take no tokens")                  \
     X(undecided, METRIC_COUNTER, "sluice_undecided_total", "",                                                 \
       "Checks and peeks that nobody could decide, for want of memory")
@@ -61,6 +64,7 @@ struct limiter_options {
     int64_t store_timeout_us;  /* at most; of a request's own time the store gets no more than three quarters */
     uint64_t seed;             /* of key_hash.h, the same for all limiters that share a fallback */
     struct fallback *fallback; /* borrowed; NULL: the store is one that does not fail */
+    struct hotkeys *hotkeys;   /* borrowed; NULL: nobody wants to know */
 };
 
 struct limiter_call;
@@ -80,6 +84,7 @@ struct limiter_call {
     struct limiter *limiter;
     struct quota_set *held;
     int64_t debt_utok; /* told to the store with this call */
+    uint32_t hotkey;   /* the handle of the key's entry, or 0 */
     struct store_call store;
 };
 
@@ -99,5 +104,8 @@ void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
 /* DONE: the call's out fields are set, `done` is never called. PENDING: `done` is called exactly once, later,
  * and the call must live until then. */
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us);
+
+/* Once in every turn of the loop. */
+void limiter_tick(struct limiter *limiter, int64_t now_us);
 
 #endif

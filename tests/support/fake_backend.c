@@ -138,6 +138,19 @@ static struct control_call *on_frontends(struct backend *backend, control_fronte
     return start(fake, arg, status);
 }
 
+static struct hot_call *on_hotkeys(struct backend *backend, hot_survey_fn done, void *arg) {
+    struct fake_backend *fake = fake_of(backend);
+    fake->hotkeys_done = done;
+    fake->arg = arg;
+    return fake->is_down ? NULL : (struct hot_call *)(void *)fake;
+}
+
+static void on_abandon_hotkeys(struct hot_call **call) {
+    struct fake_backend *fake = (struct fake_backend *)(void *)*call;
+    fake->n_abandoned++;
+    *call = NULL;
+}
+
 static void on_abandon(struct control_call **call) {
     struct fake_backend *fake = (struct fake_backend *)(void *)*call;
     fake->n_abandoned++;
@@ -159,6 +172,8 @@ void fake_backend_init(struct fake_backend *fake) {
         .bucket_reset = on_reset,
         .frontends = on_frontends,
         .abandon = on_abandon,
+        .hotkeys = on_hotkeys,
+        .abandon_hotkeys = on_abandon_hotkeys,
     };
     *fake = (struct fake_backend){.base.ops = &ops, .is_ready = true, .is_shared = true};
     fake->admin.backend = &fake->base;

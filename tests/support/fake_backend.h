@@ -19,6 +19,7 @@ struct fake_backend {
     control_changes_fn changes_done;
     control_bucket_fn bucket_done;
     control_frontends_fn frontends_done;
+    hot_survey_fn hotkeys_done;
     const struct quota *quota; /* by which a bucket is looked at */
     void *arg;
 };

@@ -305,7 +305,7 @@ static void test_one_connection_takes_many_calls(void **state) {
     assert_int_equal(admin_receive(client, true), 200);
     assert_int_equal(admin_receive(client, true), 200);
     assert_int_equal(admin_receive(client, true), 200);
-    assert_string_equal(client->body, "{\"hotkeys\":[]}\n");
+    assert_string_equal(client->body, "{\"hotkeys\":[],\"silent_workers\":0}\n");
     admin_close(&client);
 }
 

@@ -352,9 +352,6 @@ static void test_the_fleet_is_shown(void **state) {
     assert_contains(world->run.out,
                     "frontends  2\nin force   not everywhere: b2 at 127.0.0.1:7390 (revision 12)\n"
                     "degraded   1 of them");
-    fake_http_reply(world->fake, 200, "{\"hotkeys\":[]}");
-    CTL(world, "hot");
-    assert_run(world, EXIT_DONE, "no hot keys\n", "");
 }
 
 static void test_changes_are_listed_from_the_last_ones_on(void **state) {
@@ -436,6 +433,39 @@ static void test_shadow_report_asks_every_frontend(void **state) {
     fake_http_stop(&other);
 }
 
+#define HOT_ROW(key, checks, sources)                                                                          \
+    "{\"tenant\":\"t\",\"resource\":\"r\",\"key\":\"" key "\",\"hot\":true,\"checks_per_s\":" checks           \
+    ",\"denied_per_s\":1,\"sources\":{" sources "}}"
+
+static void test_hot_keys_are_summed_over_every_frontend(void **state) {
+    struct world *world = *state;
+    struct fake_http *other = fake_http_start();
+    char frontends[512];
+    snprintf(frontends, sizeof frontends,
+             "{\"frontends\":[{\"id\":\"a1\",\"admin\":\"%s\"},{\"id\":\"b2\",\"admin\":\"%s\"}]}",
+             fake_http_address(world->fake), fake_http_address(other));
+    fake_http_reply(world->fake, 200, frontends);
+    fake_http_reply(world->fake, 200,
+                    "{\"hotkeys\":[" HOT_ROW("big", "700", "\"store\":700") "," HOT_ROW(
+                        "a\\u0000b", "9", "") "],\"silent_workers\":0}");
+    fake_http_reply(other, 200,
+                    "{\"hotkeys\":[" HOT_ROW("big", "50", "\"local\":50") "],\"silent_workers\":0}");
+    CTL(world, "hot");
+    assert_run(world, EXIT_DONE,
+               "TENANT  RESOURCE  KEY  HOT  CHECKS/S  DENIED/S  DECIDED BY\n"
+               "t       r         big  hot  750       2         store 700, local 50\n"
+               "t       r         a?b  hot  9         1         -\n",
+               "");
+    assert_heard(world, "GET /v1/frontends\nGET /v1/hotkeys?limit=1000\n");
+    fake_http_reply(world->fake, 200, frontends);
+    fake_http_reply(world->fake, 200, "{\"hotkeys\":[],\"silent_workers\":0}");
+    fake_http_reply(other, 200, "{\"hotkeys\":[],\"silent_workers\":1}");
+    CTL(world, "hot");
+    assert_run(world, EXIT_TROUBLE, "no key is checked often enough to be measured\n",
+               "did not answer in time are missing: 1 of them");
+    fake_http_stop(&other);
+}
+
 static void test_token_makes_a_line_for_the_file(void **state) {
     struct world *world = *state;
     HARNESS_RUN_OURS(world->harness, &world->run, LIMIT_S, "sluicectl", "token", "alice", "--role", "operator");
@@ -489,9 +519,9 @@ static void test_a_server_that_is_slow_or_absent_is_trouble(void **state) {
 static void test_the_token_goes_along(void **state) {
     struct world *world = *state;
     char path[HARNESS_PATH_BYTES];
-    fake_http_reply(world->fake, 200, "{\"hotkeys\":[]}");
+    fake_http_reply(world->fake, 200, "{\"frontends\":[]}");
     CTL(world, "hot", "--token-file", harness_write(world->harness, "token", "secret\n", path));
-    assert_heard(world, "GET /v1/hotkeys\nAuthorization: Bearer secret\n");
+    assert_heard(world, "GET /v1/frontends\nAuthorization: Bearer secret\n");
     CTL(world, "hot", "--token-file", "/nonexistent");
     assert_run(world, EXIT_TROUBLE, "", "/nonexistent: No such file or directory");
 }
@@ -533,6 +563,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_changes_are_listed_from_the_last_ones_on, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_following_asks_on_from_the_last_entry, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_shadow_report_asks_every_frontend, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_hot_keys_are_summed_over_every_frontend, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_token_makes_a_line_for_the_file, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_every_kind_of_trouble_says_what_to_do, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_server_that_is_slow_or_absent_is_trouble, open_world,

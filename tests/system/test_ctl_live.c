@@ -1,7 +1,7 @@
 /* test_ctl_live.c — sluicectl against the admin endpoint of a real frontend that has its quotas from a file. */
 #include "tests/system/frontend.h"
 
-enum { LIMIT_S = 20, EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_TROUBLE = 2 };
+enum { LIMIT_S = 20, N_HOT_LINES = 300, EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_TROUBLE = 2 };
 
 static const char quotas[] =
     "default: deny\n"
@@ -156,7 +156,29 @@ static void test_the_fleet_is_one(void **state) {
     CTL(world, world->viewer, "frontends");
     assert_run(world, EXIT_DONE, world->frontend.address, "");
     CTL(world, world->viewer, "hot");
-    assert_run(world, EXIT_DONE, "no hot keys\n", "");
+    assert_run(world, EXIT_DONE, "no key is checked often enough to be measured\n", "");
+}
+
+/* Rates are of the last second or two, so a machine that was busy meanwhile gets another try. */
+static void test_a_key_checked_often_is_listed(void **state) {
+    struct world *world = *state;
+    static const char line[] = "192.0.2.77 - - [01/Mar/2024:08:00:00 +0000] \"GET / HTTP/1.1\" 200 512\n";
+    char log[N_HOT_LINES * sizeof line] = "", path[HARNESS_PATH_BYTES];
+    for (size_t i = 0; i < N_HOT_LINES; i++) {
+        memcpy(log + i * (sizeof line - 1), line, sizeof line);
+    }
+    harness_write(world->harness, "hot.log", log, path);
+    int64_t until_us = harness_now_us() + LIMIT_S * INT64_C(1000000);
+    do {
+        assert_true(harness_now_us() < until_us);
+        HARNESS_RUN_OURS(world->harness, &world->run, LIMIT_S, "sluice", "replay", path, "--tenant", "acme",
+                         "--resource", "hot", "--speed", "0", "--server", world->frontend.address);
+        assert_int_equal(world->run.exit_code, EXIT_DONE);
+        CTL(world, world->viewer, "hot", "--limit", "1");
+    } while (strstr(world->run.out, "192.0.2.77") == NULL);
+    assert_run(world, EXIT_DONE, "TENANT  RESOURCE  KEY         HOT", "");
+    assert_contains(world->run.out, "\nacme    hot       192.0.2.77  ");
+    assert_contains(world->run.out, "embedded ");
 }
 
 static void test_shadow_report_counts_what_passed(void **state) {
@@ -184,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_bad_values_are_refused_with_their_field),
         cmocka_unit_test(test_the_fleet_is_one),
         cmocka_unit_test(test_shadow_report_counts_what_passed),
+        cmocka_unit_test(test_a_key_checked_often_is_listed),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

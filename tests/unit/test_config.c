@@ -100,6 +100,8 @@ static void test_without_any_source_there_are_the_defaults(void **state) {
     assert_int_equal(config->redis_breaker_failures, 50);
     assert_int_equal(config->redis_breaker_silence_us, 100000);
     assert_int_equal(config->redis_breaker_probe_us, 100000);
+    assert_int_equal(config->hot_rate, 1000);
+    assert_int_equal(config->hot_rate_least, 100);
     assert_int_equal(config->embedded_keys, 1000000);
     assert_int_equal(config->max_connections, 10000);
     assert_int_equal(config->max_inflight, 1000);
@@ -243,6 +245,7 @@ static void test_options_that_contradict_each_other_are_refused(void **state) {
     assert_true(load(&run, "--workers 2 --redis-nodes a:1", "", NULL));
     config_deinit(&run.config);
     assert_refused("--redis-user me", "", NULL, "redis_user: a user needs redis_password_file");
+    assert_refused("--hot-rate 99", "", NULL, "hot_rate_least: 100 is above hot_rate, 99");
     assert_refused("--store-timeout 21ms", "", NULL, "store_timeout: 21ms is above request_timeout, 20ms");
     assert_true(load(&run, "--store-timeout 20ms", "", NULL));
     config_deinit(&run.config);

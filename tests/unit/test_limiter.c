@@ -5,9 +5,12 @@
 #include "server/quota/registry.h"
 #include "tests/support/fake_store.h"
 
+enum { HOT_PER_S = 100 };
+
 struct bench {
     struct fake_store store;
     struct fallback *fallback; /* NULL unless the test made one */
+    struct hotkeys *hotkeys;
     struct limiter_metrics metrics;
     struct limiter *limiter;
     int n_done;
@@ -27,7 +30,11 @@ static void setup_with(struct bench *bench, const char *quotas, struct fallback 
     struct status status = {{0}};
     struct quota_set *set = registry_load_text("test", quotas, strlen(quotas), &status);
     assert_string_equal(status.text, "");
-    struct limiter_options options = {.store_timeout_us = 8000, .fallback = fallback};
+    struct hotkeys_options hotkeys_options = {.hot_per_s = HOT_PER_S, .least_hot_per_s = HOT_PER_S};
+    bench->hotkeys = hotkeys_create(&hotkeys_options, 0);
+    assert_non_null(bench->hotkeys);
+    struct limiter_options options = {
+        .store_timeout_us = 8000, .fallback = fallback, .hotkeys = bench->hotkeys};
     bench->limiter = limiter_create(&options, set, &bench->store.store, &bench->metrics);
     assert_non_null(bench->limiter);
     quota_set_release(&set);
@@ -47,6 +54,7 @@ static void setup_fallback(struct bench *bench, const char *quotas) {
 static void teardown(struct bench *bench) {
     limiter_destroy(&bench->limiter);
     fallback_destroy(&bench->fallback);
+    hotkeys_destroy(&bench->hotkeys);
 }
 
 static struct bytes text(const char *string) {
@@ -455,6 +463,147 @@ static void test_the_next_check_is_decided_by_new_quotas(void **state) {
     teardown(&bench);
 }
 
+/* ---- hot keys ---- */
+
+/* Checks of one key, all in the second that begins at 1 s. */
+static void check_key(struct bench *bench, const char *key, bool is_peek, int n) {
+    for (int i = 0; i < n; i++) {
+        struct limiter_call call = call_of("acme", "api");
+        call.key = text(key);
+        call.peek = is_peek;
+        assert_int_equal(limiter_check(bench->limiter, &call, 1000000), LIMITER_DONE);
+    }
+}
+
+/* The only row that there is. */
+static struct hotkey only_row(const struct bench *bench, int64_t now_us) {
+    static struct hotkey rows[HOTKEYS_MAX];
+    assert_int_equal(hotkeys_copy(bench->hotkeys, now_us, rows), 1);
+    return rows[0];
+}
+
+static void assert_bytes(struct bytes bytes, const char *expected) {
+    assert_int_equal(bytes.len, strlen(expected));
+    assert_memory_equal(bytes.data, expected, bytes.len);
+}
+
+static void test_a_key_checked_often_is_counted_by_name(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, two_limits);
+    for (int i = 0; i < 7; i++) {
+        check_key(&bench, "alice", false, 20);
+        check_key(&bench, "bob", false, 1);
+        limiter_tick(bench.limiter, 1000000);
+    }
+    struct hotkey row = only_row(&bench, 1000000);
+    assert_bytes(hotkey_name_tenant(&row.name), "acme");
+    assert_bytes(hotkey_name_resource(&row.name), "api");
+    assert_bytes(hotkey_name_key(&row.name), "alice");
+    assert_in_range(row.checks_per_s, 130, 140); /* the first few are in the sketch alone */
+    assert_int_equal(row.decided_per_s[DECISION_STORE], row.checks_per_s);
+    assert_int_equal(row.denied_per_s, 0);
+    assert_true(row.is_hot);
+    assert_int_equal(metric_get(&bench.metrics.hot_keys), 1);
+    teardown(&bench);
+}
+
+static void test_a_key_is_named_by_its_first_check(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, two_limits);
+    check_key(&bench, "alice", false, 20);
+    hotkeys_name(bench.hotkeys, hotkeys_count(bench.hotkeys, bench.store.last.hash, 1000000).handle, text("t"),
+                 text("r"), text("marked"));
+    check_key(&bench, "alice", false, 20);
+    struct hotkey row = only_row(&bench, 1000000);
+    assert_bytes(hotkey_name_key(&row.name), "marked");
+    teardown(&bench);
+}
+
+static void test_peeks_and_what_needs_no_bucket_are_not_counted(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, "tenants: { acme: { api: { limits: [ { rate: 9/s } ] }, free: { unlimited: true } } }");
+    check_key(&bench, "alice", true, 50);
+    for (int i = 0; i < 50; i++) {
+        struct limiter_call free = call_of("acme", "free"), unknown = call_of("acme", "unknown");
+        limiter_check(bench.limiter, &free, 1000000);
+        limiter_check(bench.limiter, &unknown, 1000000);
+    }
+    static struct hotkey rows[HOTKEYS_MAX];
+    assert_int_equal(hotkeys_copy(bench.hotkeys, 1000000, rows), 0);
+    teardown(&bench);
+}
+
+static void test_denials_and_who_decided_are_told_apart(void **state) {
+    (void)state;
+    struct bench bench;
+    setup_fallback(&bench, two_limits);
+    check_key(&bench, "alice", false, 20);
+    bench.store.verdict = (struct bucket_verdict){.retry_after_us = 1};
+    check_key(&bench, "alice", false, 30);
+    int64_t n_before = only_row(&bench, 1000000).decided_per_s[DECISION_STORE];
+    assert_in_range(n_before, 40, 50);
+    bench.store.outcome = STORE_DOWN;
+    check_key(&bench, "alice", false, 10); /* the local bucket has 5 tokens, a check takes 3 */
+    struct hotkey row = only_row(&bench, 1000000);
+    assert_int_equal(row.decided_per_s[DECISION_STORE], n_before);
+    assert_int_equal(row.decided_per_s[DECISION_LOCAL], 10);
+    assert_int_equal(row.denied_per_s, 30 + 9);
+    teardown(&bench);
+}
+
+static void test_a_pending_check_is_counted_when_asked_and_noted_when_done(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, two_limits);
+    check_key(&bench, "alice", false, 20);
+    int64_t n_before = only_row(&bench, 1000000).checks_per_s;
+    bench.store.is_pending = true;
+    struct limiter_call call = call_of("acme", "api");
+    assert_int_equal(limiter_check(bench.limiter, &call, 1000000), LIMITER_PENDING);
+    struct hotkey row = only_row(&bench, 1000000);
+    assert_int_equal(row.checks_per_s, n_before + 1);
+    assert_int_equal(row.decided_per_s[DECISION_STORE], n_before);
+    bench.store.verdict = (struct bucket_verdict){.retry_after_us = 1};
+    bench.store.done_at_us = 1004000;
+    fake_store_conclude(&bench.store, 0);
+    row = only_row(&bench, 1004000);
+    assert_int_equal(row.decided_per_s[DECISION_STORE], n_before + 1);
+    assert_int_equal(row.denied_per_s, 1);
+    teardown(&bench);
+}
+
+static void test_what_nobody_decided_is_checked_and_no_more(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, two_limits);
+    check_key(&bench, "alice", false, 20);
+    struct hotkey before = only_row(&bench, 1000000);
+    bench.store.outcome = STORE_NO_MEMORY;
+    check_key(&bench, "alice", false, 5);
+    struct hotkey row = only_row(&bench, 1000000);
+    assert_int_equal(row.checks_per_s, before.checks_per_s + 5);
+    assert_int_equal(row.decided_per_s[DECISION_STORE], before.decided_per_s[DECISION_STORE]);
+    assert_int_equal(row.denied_per_s, 0);
+    teardown(&bench);
+}
+
+static void test_a_hot_key_cools_with_the_turns(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, two_limits);
+    check_key(&bench, "alice", false, 200);
+    limiter_tick(bench.limiter, 1000000);
+    assert_int_equal(metric_get(&bench.metrics.hot_keys), 1);
+    for (int64_t now_us = 1050000; now_us < 5000000; now_us += 50000) {
+        limiter_tick(bench.limiter, now_us);
+    }
+    assert_int_equal(metric_get(&bench.metrics.hot_keys), 0);
+    teardown(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_decides_by_the_quota_found),
@@ -478,6 +627,13 @@ int main(void) {
         cmocka_unit_test(test_a_peek_in_shadow_is_not_counted),
         cmocka_unit_test(test_shadow_allows_what_a_ban_or_a_policy_denies),
         cmocka_unit_test(test_a_call_nobody_decides_is_not_allowed_by_shadow),
+        cmocka_unit_test(test_a_key_checked_often_is_counted_by_name),
+        cmocka_unit_test(test_a_key_is_named_by_its_first_check),
+        cmocka_unit_test(test_peeks_and_what_needs_no_bucket_are_not_counted),
+        cmocka_unit_test(test_denials_and_who_decided_are_told_apart),
+        cmocka_unit_test(test_a_pending_check_is_counted_when_asked_and_noted_when_done),
+        cmocka_unit_test(test_what_nobody_decided_is_checked_and_no_more),
+        cmocka_unit_test(test_a_hot_key_cools_with_the_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_pages.c — health, metrics and hot keys, for everybody and in any case. */
+/* test_pages.c — health and metrics, for everybody and in any case. */
 #include "tests/support/test_prelude.h"
 
 #include "tests/support/fake_backend.h"
@@ -17,7 +17,6 @@ static void test_pages(void **state) {
     expect(&fake, "GET", "/readyz", 200, "ready\n");
     expect(&fake, "GET", "/metrics?name=x", 200, "sluice_up 1\n");
     expect(&fake, "HEAD", "/metrics", 200, "sluice_up 1\n");
-    expect(&fake, "GET", "/v1/hotkeys", 200, "{\"hotkeys\":[]}");
     fake.is_ready = false;
     fake.is_down = true;
     expect(&fake, "GET", "/livez", 200, "alive\n");

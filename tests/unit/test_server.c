@@ -184,6 +184,62 @@ static void test_what_is_applied_decides(void **state) {
     tear_down(&world);
 }
 
+/* What somebody who asked for hot keys was told of the key "0". */
+struct hot_answer {
+    int n_calls;
+    int64_t checks_per_s, locally_per_s;
+    size_t n_silent;
+};
+
+static void take_hot(void *arg, const struct hot_report *report) {
+    struct hot_answer *answer = arg;
+    answer->n_calls++;
+    answer->n_silent = report->n_silent;
+    for (size_t i = 0; i < report->n_rows; i++) {
+        struct bytes key = hotkey_name_key(&report->rows[i].name);
+        if (key.len == 1 && key.data[0] == '0') {
+            answer->checks_per_s = report->rows[i].checks_per_s;
+            answer->locally_per_s = report->rows[i].decided_per_s[DECISION_LOCAL];
+        }
+    }
+}
+
+static struct hot_answer list_hot(struct world *world) {
+    struct hot_answer answer = {0};
+    assert_non_null(server_list_hotkeys(world->server, take_hot, &answer));
+    while (answer.n_calls == 0) {
+        ev_run(world->loop, EVRUN_ONCE);
+    }
+    return answer;
+}
+
+/* Each caller's connection is one worker's; there is no Redis. */
+static void test_hot_keys_are_listed_under_load(void **state) {
+    (void)state;
+    struct world world;
+    pthread_t callers[N_CALLERS];
+    char nodes[] = "--redis-nodes=127.0.0.1:1";
+    struct hot_answer answer, last = {0};
+    set_up(&world, nodes);
+    swap(&world, 1, "{\"limits\":[{\"rate\":\"100/s\"}]}");
+    wait_until_applied(&world, 1);
+    for (size_t i = 0; i < N_CALLERS; i++) {
+        assert_int_equal(pthread_create(&callers[i], NULL, call, &world), 0);
+    }
+    int64_t until_us = clock_mono_us() + LIMIT_S * INT64_C(1000000);
+    do {
+        assert_true(clock_mono_us() < until_us);
+        answer = list_hot(&world);
+    } while (answer.n_silent > 0 || answer.checks_per_s < 20 || answer.locally_per_s == 0);
+    atomic_store(&world.is_over, true);
+    for (size_t i = 0; i < N_CALLERS; i++) {
+        assert_int_equal(pthread_join(callers[i], NULL), 0);
+    }
+    assert_non_null(server_list_hotkeys(world.server, take_hot, &last));
+    tear_down(&world);
+    assert_int_equal(last.n_calls, 1); /* the loop did not turn any more */
+}
+
 /* The workers may not have looked at them yet. */
 static void test_quotas_that_nobody_took_over_are_freed(void **state) {
     (void)state;
@@ -200,6 +256,7 @@ int main(void) {
         cmocka_unit_test(test_quotas_change_under_load),
         cmocka_unit_test(test_quotas_change_under_load_without_redis),
         cmocka_unit_test(test_what_is_applied_decides),
+        cmocka_unit_test(test_hot_keys_are_listed_under_load),
         cmocka_unit_test(test_quotas_that_nobody_took_over_are_freed),
     };
     log_configure(LOG_ERROR, false);
