@@ -171,8 +171,9 @@ const struct command ctl_quota_set = {
     .options_bytes = sizeof defaults,
     .notes = "RESOURCE may be a prefix such as 'api.*', TENANT may be '*'. A quota of one limit is made from "
              "the options,\n"
-             "one of several is given by --file. What was set before is replaced, but tokens already used stay "
-             "used.\n"
+             "one of several is given by --file. What was set before is replaced, but what is left in the "
+             "buckets\n"
+             "stays: a change never refills one, as long as its limit keeps its name.\n"
              "Exit code: 0 set, 1 refused or a conflict, 2 trouble, or not in force everywhere in time; then "
              "the frontends\n"
              "that have not applied it are named.\n\n"
