@@ -17,8 +17,10 @@
  * What is admitted here is remembered as a debt: `spent`. Once the store has decided a check of the key, it is
  * told with the next one, for each limit, min(spent, (burst - level) / N): what still lacks to a full bucket,
  * since the rest has come back here and would have come back there. The first check after an outage tells nothing:
- * many of those are lost with a store that is still failing, and a debt with each would be lost too. Memory is a fixed number of bytes: a key that finds no place shares one bucket
- * of its quota with its like (whose debt is not told), and nothing is forgotten that is not full again. */
+ * many of those are lost with a store that is still failing, and a debt with each would be lost too.
+ *
+ * Memory is a fixed number of bytes: a key that finds no place shares one bucket of its quota with its like (whose
+ * debt is not told), and nothing is forgotten that is not full again. */
 #ifndef SLUICE_LIMIT_FALLBACK_H
 #define SLUICE_LIMIT_FALLBACK_H
 
