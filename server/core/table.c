@@ -13,7 +13,7 @@ struct table_slot {
     int64_t at_us;
     int64_t debt_utok;
     uint32_t n_levels;
-    bool mark;
+    uint32_t mark;
     struct bucket_level levels[];
 };
 
@@ -103,7 +103,7 @@ int64_t *table_debt(struct table_slot *slot) {
     return &slot->debt_utok;
 }
 
-bool *table_mark(struct table_slot *slot) {
+uint32_t *table_mark(struct table_slot *slot) {
     return &slot->mark;
 }
 

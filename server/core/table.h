@@ -39,7 +39,7 @@ void table_load(const struct table_slot *slot, struct bucket_record *record);
  * one that may be taken whatever its last key left there. */
 int64_t *table_debt(struct table_slot *slot);
 /* A mark that he sets beside it, likewise. */
-bool *table_mark(struct table_slot *slot);
+uint32_t *table_mark(struct table_slot *slot);
 /* Writes a record of at most max_levels levels for `hash` into a slot that table_find gave for it. From
  * `full_at_us` on the slot may be taken by another key. */
 void table_save(const struct table *table, struct table_slot *slot, struct hash128 hash,

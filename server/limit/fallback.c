@@ -26,8 +26,7 @@ struct stripe {
 struct fallback {
     struct stripe stripes[N_STRIPES];
     pthread_mutex_t widen_lock;
-    struct table *table; /* the one that all stripes are in, unless widen_lock is held. A slot's mark:
-                            the store has decided the key's last check */
+    struct table *table; /* the one that all stripes are in, unless widen_lock is held */
     pthread_mutex_t overflow_lock;
     struct overflow overflow;
     _Atomic uint32_t fleet_size;
@@ -121,6 +120,25 @@ static void set_debt(struct fallback *fallback, struct table_slot *slot, int64_t
     *debt_utok = utok < MAX_DEBT_UTOK ? utok : MAX_DEBT_UTOK;
 }
 
+/* ---- marks: when the store was heard of a key, and whether a check was decided here since ---- */
+
+/* A slot's mark is a time in units of 2 ms, 0 for never, and in the lowest bit that flag. */
+enum { MARK_LOCAL = 1, MARK_UNIT_US = 2000, MARK_RECENT_UNITS = 125 };
+
+static uint32_t mark_at(int64_t now_us) {
+    uint32_t time = (uint32_t)(now_us / MARK_UNIT_US) << 1;
+    return time > 0 ? time : 2;
+}
+
+static bool is_heard(uint32_t mark) {
+    return mark > MARK_LOCAL;
+}
+
+/* The store decides this key's checks at this time, if not all of them. */
+static bool is_heard_lately(uint32_t mark, int64_t now_us) {
+    return is_heard(mark) && (mark_at(now_us) - (mark & ~(uint32_t)MARK_LOCAL)) >> 1 <= MARK_RECENT_UNITS;
+}
+
 /* ---- what the store says ---- */
 
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
@@ -188,7 +206,9 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
     bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && quota->n_limits <= max_levels;
     if (slot != NULL && is_telling) {
         struct bucket_record noted = *record;
-        if (is_known && (*table_debt(slot) > 0 || !*table_mark(slot))) {
+        bool is_own =
+            *table_debt(slot) > 0 || !is_heard(*table_mark(slot)) || (*table_mark(slot) & MARK_LOCAL) != 0;
+        if (is_known && is_own) {
             full_after_us = correct(fallback, slot, quota, &noted, now_us);
         } else {
             set_debt(fallback, slot, 0);
@@ -196,7 +216,7 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
         table_save(stripe->table, slot, hash, &noted, now_us + full_after_us);
     }
     if (slot != NULL && (is_known || is_telling)) {
-        *table_mark(slot) = true;
+        *table_mark(slot) = mark_at(now_us);
     }
     pthread_mutex_unlock(&stripe->lock);
 }
@@ -250,7 +270,7 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
             table_save(stripe->table, slot, hash, &record, now_us + verdict->full_after_us);
         }
         if (is_known || !peek) {
-            *table_mark(slot) = false;
+            *table_mark(slot) = is_known ? *table_mark(slot) | MARK_LOCAL : MARK_LOCAL;
         }
     }
     pthread_mutex_unlock(&stripe->lock);
@@ -261,6 +281,14 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
 
 /* ---- telling the store ---- */
 
+/* All that was granted since the store was heard: it goes on there meanwhile, so nothing came back twice. */
+static bool reckon_all(const struct quota *quota, struct fallback_debt *debt) {
+    for (uint32_t i = 0; i < quota->n_limits; i++) {
+        debt->charges_utok[i] = debt->spent_utok;
+    }
+    return debt->spent_utok > 0;
+}
+
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt) {
     if (atomic_load_explicit(&fallback->n_debts, memory_order_relaxed) == 0) {
@@ -270,11 +298,13 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
     struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
-    if (slot != NULL && is_known && *table_debt(slot) > 0 && *table_mark(slot)) {
+    if (slot != NULL && is_known && *table_debt(slot) > 0 && is_heard(*table_mark(slot))) {
         struct bucket_record record;
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);
-        is_owed = reckon_charges(&record, quota, fleet_size(fallback), now_us, debt);
+        is_owed = is_heard_lately(*table_mark(slot), now_us)
+                      ? reckon_all(quota, debt)
+                      : reckon_charges(&record, quota, fleet_size(fallback), now_us, debt);
         set_debt(fallback, slot, 0);
     }
     pthread_mutex_unlock(&stripe->lock);
@@ -291,6 +321,16 @@ void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_
     pthread_mutex_unlock(&stripe->lock);
 }
 
+void fallback_doubt(struct fallback *fallback, struct hash128 hash, int64_t now_us) {
+    struct stripe *stripe = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    if (slot != NULL && is_known) {
+        *table_mark(slot) = MARK_LOCAL;
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
 void fallback_forget(struct fallback *fallback, struct hash128 hash, int64_t now_us) {
     static const struct bucket_record full = {.n_levels = 0};
     struct stripe *stripe = lock_key(fallback, hash);
@@ -298,7 +338,7 @@ void fallback_forget(struct fallback *fallback, struct hash128 hash, int64_t now
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known) {
         set_debt(fallback, slot, 0);
-        *table_mark(slot) = true;
+        *table_mark(slot) = mark_at(now_us);
         table_save(stripe->table, slot, hash, &full, now_us);
     }
     pthread_mutex_unlock(&stripe->lock);

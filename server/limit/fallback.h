@@ -16,8 +16,10 @@
  *
  * What is admitted here is remembered as a debt: `spent`. Once the store has decided a check of the key, it is
  * told with the next one, for each limit, min(spent, (burst - level) / N): what still lacks to a full bucket,
- * since the rest has come back here and would have come back there. The first check after an outage tells nothing:
- * many of those are lost with a store that is still failing, and a debt with each would be lost too.
+ * since the rest has come back here and would have come back there. What is granted within a quarter of a second after
+ * the store was heard is told in full: it is there again, fills up, and others may spend there what comes back here.
+ * The first check after one that went unanswered tells nothing: many of those are lost with a store that is still
+ * failing, and a debt with each would be lost too.
  *
  * Memory is a fixed number of bytes: a key that finds no place shares one bucket of its quota with its like (whose
  * debt is not told), and nothing is forgotten that is not full again. */
@@ -81,6 +83,8 @@ struct fallback_debt {
  * or the store has not decided the key's last check. */
 bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
                         int64_t now_us, struct fallback_debt *debt);
+/* The store let a check of this key go unanswered: it is told no debt until it has decided one again. */
+void fallback_doubt(struct fallback *fallback, struct hash128 hash, int64_t now_us);
 /* The store was certainly not told. */
 void fallback_return_debt(struct fallback *fallback, struct hash128 hash, int64_t spent_utok, int64_t now_us);
 

@@ -127,6 +127,9 @@ static void count_failure(struct limiter_metrics *metrics, enum store_outcome ou
 static void decide_locally(struct limiter_call *call, int64_t now_us) {
     const struct store_call *store = &call->store;
     struct bucket_verdict verdict;
+    if (store_outcome_may_have_charged(store->outcome)) {
+        fallback_doubt(call->limiter->options.fallback, store->hash, now_us);
+    }
     fallback_check(call->limiter->options.fallback, store->hash, store->quota, call->cost_tokens, now_us,
                    call->peek, &verdict);
     decide_by_verdict(call, &verdict);

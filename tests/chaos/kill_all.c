@@ -31,14 +31,11 @@ void chaos_kill_all(void **state) {
     size_t n_in_all = count_admitted(records, n, 0, 0, INT64_MAX);
     double meanwhile = limit_of(class, chaos->broken_at_us, outage_to_us);
     double in_all = 2 * class->burst + limit_of(class, chaos->begun_at_us, records[n - 1].sent_at_us);
-    /* The judge has held the whole run to this and to what frontends may add while others have Redis back already;
-     * that is some ten tokens, so the last figure may be exceeded by them. */
-    print_message(
-        "during the outage %zu of %.0f were admitted (%.1f %%); in all %zu, burst + rate x T + burst %.0f\n",
-        n_meanwhile, meanwhile, 100 * (double)n_meanwhile / meanwhile, n_in_all, in_all);
+    print_message("during the outage %zu of %.0f were admitted (%.1f %%); in all %zu of at most %.0f\n",
+                  n_meanwhile, meanwhile, 100 * (double)n_meanwhile / meanwhile, n_in_all, in_all);
     assert_true((double)n_meanwhile >= 0.95 * meanwhile);
     assert_true((double)n_meanwhile <= meanwhile + class->burst);
-    assert_true((double)n_in_all <= in_all + class->burst);
+    assert_true((double)n_in_all <= in_all);
     assert_int_equal(chaos_metric(chaos, "sluice_fleet_size"), LOAD_FRONTENDS * LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_heartbeats_total{result=\"failed\"}") >= LOAD_FRONTENDS);
     assert_true(chaos_metric(chaos, "sluice_redis_breaker_opens_total") > 0);

@@ -135,9 +135,9 @@ static void run_begin(struct run *run, uint64_t number) {
     run->room = run->burst > run->fleet.n ? run->burst : run->fleet.n;
 }
 
-/* A breaker asks a node that failed every 100 ms, so nothing comes or goes faster for a frontend. */
+/* A breaker wants five good probes 100 ms apart or more, so nothing comes and goes faster for a frontend. */
 static bool turns(struct run *run, uint32_t who, int64_t step) {
-    enum { LEAST_STEPS = 50 };
+    enum { LEAST_STEPS = 250 };
     bool is_turning = step - run->turned_at_step[who] >= LEAST_STEPS &&
                       trace_random(&run->random, (uint64_t)run->mean_steps) == 0;
     run->turned_at_step[who] = is_turning ? step : run->turned_at_step[who];

@@ -179,16 +179,33 @@ static void test_nothing_is_told_while_the_store_fails(void **state) {
     struct quota quota = quota_of(1, 3600, 30);
     struct fallback *fallback = make(FLEET);
     struct fallback_debt debt;
-    struct bucket_verdict verdict;
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     note(fallback, 1, &quota, 30, START_US);
-    fallback_check(fallback, hash_of(1), &quota, 1, START_US, true, &verdict);
+    fallback_doubt(fallback, hash_of(1), START_US);
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     struct bucket_record none = {0}; /* it has started anew, and was peeked at */
     fallback_note(fallback, hash_of(1), &quota, &none, 0, START_US);
     assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
     assert_int_equal(debt.charges_utok[0], 10 * BUCKET_UTOK_PER_TOKEN);
+    fallback_destroy(&fallback);
+}
+
+/* It fills up meanwhile, and others may spend there what came back here. */
+static void test_all_is_told_that_was_granted_while_the_store_was_heard(void **state) {
+    (void)state;
+    struct quota quota = quota_of(30, 1, 30);
+    struct fallback *fallback = make(FLEET);
+    struct fallback_debt debt;
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
+    note(fallback, 1, &quota, 30, START_US);
+    int64_t soon_us = START_US + SECOND_US / 5;
+    assert_int_equal(take_all(fallback, 1, &quota, soon_us), 2);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, soon_us, &debt));
+    assert_int_equal(debt.charges_utok[0], 12 * BUCKET_UTOK_PER_TOKEN);
+    fallback_return_debt(fallback, hash_of(1), debt.spent_utok, soon_us);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US + SECOND_US / 2, &debt));
+    assert_int_equal(debt.charges_utok[0], 7 * BUCKET_UTOK_PER_TOKEN); /* silent since: what still lacks */
     fallback_destroy(&fallback);
 }
 
@@ -328,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_forgotten_bucket_is_full_and_owes_nothing),
         cmocka_unit_test(test_debt_is_what_was_granted_but_no_more_than_lacks),
         cmocka_unit_test(test_nothing_is_told_while_the_store_fails),
+        cmocka_unit_test(test_all_is_told_that_was_granted_while_the_store_was_heard),
         cmocka_unit_test(test_store_knows_all_once_told),
         cmocka_unit_test(test_note_leaves_off_what_the_store_was_not_told),
         cmocka_unit_test(test_note_leaves_off_nothing_that_has_come_back),
