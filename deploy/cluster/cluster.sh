@@ -82,6 +82,8 @@ maxmemory-policy noeviction
 
 save ""
 appendonly no
+# What a replica once received from its master would be loaded when it starts again, however old by then.
+rdb-del-sync-files yes
 repl-diskless-sync-delay 0
 shutdown-timeout 0
 END
