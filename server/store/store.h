@@ -42,10 +42,10 @@ struct store_call;
 typedef void (*store_done_fn)(struct store_call *call);
 
 struct store_call {
-    /* in; texts and charges are read only inside `check`, the quota until the call is done */
-    const struct quota *quota;
-    struct bytes tenant, resource, key;
-    struct hash128 hash; /* of these three, by key_hash.h */
+    /* in; texts and charges are read only inside `check`, the part until the call is done */
+    const struct quota_part *part; /* its limits */
+    struct bucket_name name;
+    struct hash128 hash; /* of the name */
     int64_t cost_tokens;
     const int64_t *charges_utok; /* NULL, or what is taken from each limit before anything is decided: it was
                                     granted elsewhere. No level falls below -burst by it. Redis only */
