@@ -44,7 +44,7 @@ static enum sluice_status submit(struct sluice_client *client, struct client_cal
     }
     fill_request(request, call, checks);
     if (request->n_checks == 1 && call->kind != WIRE_CALL_CHECK_BATCH &&
-        wire_check_problem(&request->checks[0], message, cap) != WIRE_OK) {
+        wire_check_problem(call->kind, &request->checks[0], message, cap) != WIRE_OK) {
         return SLUICE_INVALID_ARGUMENT;
     }
     size_t n = wire_encode_request(request, client->frame, sizeof client->frame);

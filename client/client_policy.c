@@ -28,6 +28,7 @@ static bool has_a_say(enum sluice_status status, bool is_answer) {
     case SLUICE_CANCELLED:
     case SLUICE_UNKNOWN:
     case SLUICE_INVALID_ARGUMENT:
+    case SLUICE_NOT_FOUND:
     case SLUICE_UNIMPLEMENTED:
         break;
     }

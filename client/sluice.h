@@ -41,6 +41,7 @@ enum sluice_status {
     SLUICE_UNKNOWN = 2,            /* the frontend sent a status this library does not know */
     SLUICE_INVALID_ARGUMENT = 3,   /* the message names the field and the reason */
     SLUICE_DEADLINE_EXCEEDED = 4,  /* no answer in time; tokens may have been taken */
+    SLUICE_NOT_FOUND = 5,          /* no such reservation: settled already, or its time was over */
     SLUICE_RESOURCE_EXHAUSTED = 8, /* the frontend protects itself, or out of memory here */
     SLUICE_UNIMPLEMENTED = 12,
     SLUICE_INTERNAL = 13,

@@ -91,7 +91,8 @@ static void send_error(struct service *service, struct conn *conn, uint64_t id, 
     send_response(service, conn);
 }
 
-static void fill_decision(struct wire_decision *out, const struct decision *decision) {
+static void fill_decision(struct wire_decision *out, const struct limiter_call *call) {
+    const struct decision *decision = &call->decision;
     *out = (struct wire_decision){
         .verdict = decision->allowed ? WIRE_ALLOW : WIRE_DENY,
         .source = (enum wire_source)decision->source,
@@ -104,6 +105,7 @@ static void fill_decision(struct wire_decision *out, const struct decision *deci
         .wait_us = (uint64_t)decision->wait_us,
         .degraded = decision->degraded,
         .would_deny = decision->would_deny,
+        .granted = decision->allowed && !call->peek ? (uint64_t)call->cost_tokens : 0,
     };
 }
 
@@ -120,7 +122,7 @@ static void fill_item(struct wire_item *out, const struct request_item *item) {
     out->status = item->status;
     if (item->status == WIRE_OK) {
         out->message = (struct wire_bytes){0};
-        fill_decision(&out->decision, &item->call.decision);
+        fill_decision(&out->decision, &item->call);
     } else {
         out->message = bytes_of(item->message);
     }
@@ -170,7 +172,7 @@ static struct bytes house_bytes(struct wire_bytes bytes) {
 static void start_item(struct service *service, struct request_item *item, const struct wire_check *check,
                        int64_t now_us) {
     struct request *request = item->request;
-    item->status = wire_check_problem(check, item->message, sizeof item->message);
+    item->status = wire_check_problem(service->request.call, check, item->message, sizeof item->message);
     if (item->status != WIRE_OK) {
         metric_inc(&service->metrics->invalid);
         return;
@@ -245,7 +247,26 @@ static void count_request(struct service_metrics *metrics, enum wire_call call) 
     case WIRE_CALL_PING:
         metric_inc(&metrics->ping_requests);
         break;
+    case WIRE_CALL_REFUND:
+        metric_inc(&metrics->refund_requests);
+        break;
+    case WIRE_CALL_RESERVE:
+        metric_inc(&metrics->reserve_requests);
+        break;
+    case WIRE_CALL_SETTLE:
+        metric_inc(&metrics->settle_requests);
+        break;
     }
+}
+
+/* Is it a call, or a wish of a check, that the limiter cannot serve yet? */
+static bool is_beyond_the_limiter(const struct wire_request *request) {
+    bool is_beyond = request->all_or_nothing || request->call == WIRE_CALL_REFUND ||
+                     request->call == WIRE_CALL_RESERVE || request->call == WIRE_CALL_SETTLE;
+    for (size_t i = 0; i < request->n_checks; i++) {
+        is_beyond = is_beyond || request->checks[i].at_most || request->checks[i].idempotency_key.len > 0;
+    }
+    return is_beyond;
 }
 
 /* Decodes a frame into service->request; false when it was answered with an error. */
@@ -270,6 +291,10 @@ static bool decode(struct service *service, struct conn *conn, const uint8_t *bo
     enum wire_status problem = wire_request_problem(request, message, sizeof message);
     if (problem != WIRE_OK) {
         send_error(service, conn, request->id, problem, message);
+        return false;
+    }
+    if (is_beyond_the_limiter(request)) {
+        send_error(service, conn, request->id, WIRE_UNIMPLEMENTED, "call: not served by this frontend");
         return false;
     }
     return true;

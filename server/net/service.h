@@ -18,6 +18,9 @@
     X(batch_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"check_batch\"", "")                     \
     X(peek_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"peek\"", "")                             \
     X(ping_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"ping\"", "")                             \
+    X(refund_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"refund\"", "")                         \
+    X(reserve_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"reserve\"", "")                       \
+    X(settle_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"settle\"", "")                         \
     X(unknown_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"unknown\"", "")                       \
     X(malformed, METRIC_COUNTER, "sluice_malformed_requests_total", "",                                        \
       "Frames that were no protobuf request, answered with an error")                                          \
