@@ -148,7 +148,7 @@ $(OUT)/%.o: %.c Makefile $(OUT)/flags
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(call object,$(wildcard server/core/*.c proto/*.c)): private BASE_CFLAGS += -Wconversion
-$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)): | $(OUT)/proto/sluice.pb-c.h
+$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)) $(addsuffix .o,$(UNIT_TESTS)): | $(OUT)/proto/sluice.pb-c.h
 
 $(OUT)/proto/sluice.pb-c.h $(OUT)/proto/sluice.pb-c.c &: proto/sluice.proto
 	$(call say,PROTOC,$<)
