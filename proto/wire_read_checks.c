@@ -10,7 +10,7 @@ struct rest {
     const uint8_t *at, *end;
 };
 
-static inline bool take_varint(struct rest *rest, unsigned max_bits, uint64_t *value) {
+static bool take_long_varint(struct rest *rest, unsigned max_bits, uint64_t *value) {
     *value = 0;
     for (unsigned shift = 0; rest->at < rest->end && shift < max_bits; shift += 7) {
         uint8_t byte = *rest->at++;
@@ -20,6 +20,14 @@ static inline bool take_varint(struct rest *rest, unsigned max_bits, uint64_t *v
         }
     }
     return false;
+}
+
+static inline bool take_varint(struct rest *rest, unsigned max_bits, uint64_t *value) {
+    if (rest->at < rest->end && *rest->at < 0x80) {
+        *value = *rest->at++;
+        return true;
+    }
+    return take_long_varint(rest, max_bits, value);
 }
 
 static inline bool take_bytes(struct rest *rest, struct wire_bytes *bytes) {
