@@ -5,10 +5,12 @@
 
 #include "server/base/list.h"
 #include "server/core/bucket_name.h"
+#include "server/core/quota_memo.h"
 
 struct limiter {
     struct limiter_options options;
     struct quota_set *quotas;
+    struct quota_memo memo; /* of `quotas` */
     struct store *store;
     struct limiter_metrics *metrics;
 };
@@ -35,6 +37,7 @@ void limiter_destroy(struct limiter **limiter) {
 void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas) {
     struct quota_set *old = limiter->quotas;
     limiter->quotas = quota_set_hold(quotas);
+    quota_memo_clear(&limiter->memo);
     quota_set_release(&old);
 }
 
@@ -268,7 +271,7 @@ static int64_t store_deadline(const struct limiter *limiter, const struct limite
 }
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
-    const struct quota *quota = quota_set_find(limiter->quotas, call->tenant, call->resource);
+    const struct quota *quota = quota_memo_find(&limiter->memo, limiter->quotas, call->tenant, call->resource);
     if (quota == NULL) {
         decide_by_default(limiter, call);
         count_decision(limiter->metrics, call);
