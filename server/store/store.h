@@ -116,9 +116,9 @@ struct store_take {
     uint32_t n_wishes; /* 1 ... STORE_MAX_WISHES; 1 with any of the next three */
     bool at_most;      /* grant what is there of the cost, in whole tokens and at least 1; when there is none,
                           the denial is that of a cost of 1 */
-    const struct store_memo *memo;               /* NULL: none; read only inside `take` */
-    const struct store_reservation *reservation; /* NULL: none; noted when granted; read only inside `take` */
-    const int64_t *charges_utok;                 /* as in store_call */
+    const struct store_memo *memo;               /* NULL: none. Its key is read only inside `take` */
+    const struct store_reservation *reservation; /* NULL: none. Noted when granted */
+    const int64_t *charges_utok;                 /* as in store_call; taken by a STORE_FRESH one alone */
     int64_t deadline_us;                         /* monotonic */
     store_take_done_fn done;
     /* out */
@@ -144,8 +144,8 @@ struct store_give {
     /* Without a reservation: what is given back; negative: taken, whatever the levels are. With one: what was spent of
      * it; the record gains what was reserved less that, and the note is gone. At most BUCKET_MAX_TOKENS, either way */
     int64_t tokens;
-    const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES, read only inside `give` */
-    const struct store_memo *memo; /* NULL: none; read only inside `give` */
+    const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES */
+    const struct store_memo *memo; /* NULL: none. Its key is read only inside `give` */
     int64_t deadline_us;           /* monotonic */
     store_give_done_fn done;
     /* out */
@@ -153,7 +153,7 @@ struct store_give {
     enum store_answer answer;
     bool is_unknown;         /* there is no such reservation (any more); nothing was done, no further results */
     int64_t reserved_tokens; /* of the reservation */
-    int64_t booked_utok;     /* what every limit gained (negative: lost) at least, after the bounds */
+    int64_t booked_utok;     /* gain, after the bounds, of the limit that gained or lost the least */
     struct bucket_verdict verdict; /* limit_index is that with the least left; with what is left, reset, full */
     /* out, of a pending call that was STORE_FRESH and not unknown */
     int64_t done_at_us;          /* monotonic; of every pending call */
