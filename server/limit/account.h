@@ -43,9 +43,9 @@ struct account {
     int64_t used_at_us;    /* when a claim came last */
     struct lease_purse purse;
     struct lease_pace pace;
-    uint32_t purse_number;  /* counts purses */
-    int64_t n_held;         /* tokens that claims which are one of many hold, of this purse or of earlier ones */
-    int64_t n_held_now;     /* of this purse: they are told once it is known what became of them */
+    uint32_t purse_number; /* counts purses */
+    int64_t n_held;        /* tokens that claims which are one of many hold, of this purse or of earlier ones */
+    int64_t n_held_now;    /* of this purse: they are told once it is known what became of them */
     struct lease_told late; /* what became of those of earlier purses */
     /* as the store said with the last lease */
     struct bucket_verdict standing;

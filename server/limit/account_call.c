@@ -140,7 +140,6 @@ static void ask_check(struct account *account, int64_t now_us) {
     };
     metric_inc(&account->owner->options.metrics->calls_check);
     if (store_check(account->owner->options.store, &account->call.check, now_us) == STORE_DONE) {
-        ensure(account->call.check.outcome, !=, STORE_OK);
         check_ended(account, now_us);
     }
 }
@@ -237,8 +236,8 @@ static void hand_out(struct account *account, const struct bucket_record *record
         if (account_take_from_purse(account, claim, now_us)) {
             continue;
         }
-        bucket_check(&levels, account->part->limits, account->part->n_limits, claim->at_most ? 1 : claim->cost_tokens,
-                     now_us, true, &verdict);
+        bucket_check(&levels, account->part->limits, account->part->n_limits,
+                     claim->at_most ? 1 : claim->cost_tokens, now_us, true, &verdict);
         verdict.allowed = false;
         answer(account, claim, &verdict, DECISION_STORE);
     }
@@ -362,7 +361,8 @@ void account_ask(struct account *account, int64_t now_us) {
             list_push_back(&account->owner->leased, &account->in_leased);
         }
         lease_us = wants_lease ? lease_us : 0;
-        ask_lease(account, lease_next_wish(&account->purse, &account->pace, n_tokens, lease_us, now_us), now_us);
+        ask_lease(account, lease_next_wish(&account->purse, &account->pace, n_tokens, lease_us, now_us),
+                  now_us);
     } else if (account->n_asked == 1) {
         ask_check(account, now_us);
     } else {

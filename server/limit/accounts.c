@@ -192,7 +192,7 @@ static enum claim_progress ask_at_once(struct accounts *accounts, struct claim *
     claim->outcome = claim->at_most ? take.outcome : call.outcome;
     claim->verdict = claim->at_most ? wish.verdict : call.verdict;
     claim->source = DECISION_EMBEDDED;
-    claim->granted_tokens = claim->at_most                       ? take.granted_tokens
+    claim->granted_tokens = claim->at_most           ? take.granted_tokens
                             : claim->verdict.allowed ? claim->cost_tokens
                                                      : 0;
     return CLAIM_DONE;

@@ -46,7 +46,8 @@ static void add(struct fingerprint *fingerprint, const void *bytes, size_t n_byt
 
 static void write_memo(struct store_memo *memo, const struct limiter_call *call) {
     struct fingerprint text = {.len = 0};
-    uint32_t kind = (uint32_t)call->kind, flags = (uint32_t)call->at_most + 2 * (uint32_t)call->returns_on_timeout;
+    uint32_t kind = (uint32_t)call->kind,
+             flags = (uint32_t)call->at_most + 2 * (uint32_t)call->returns_on_timeout;
     struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key);
     struct hash128 whose = bucket_name_hash(&name, 0);
     add(&text, &kind, sizeof kind);
@@ -71,10 +72,8 @@ bool bookings_wants(const struct limiter_call *call) {
 
 /* What the reservation held goes back by itself when its time is over. */
 static void plan_return(struct limiter_call *call, int64_t now_us) {
-    struct due due = {.at_us = now_us + call->ttl_us,
-                      .tenant = call->tenant,
-                      .resource = call->resource,
-                      .key = call->key};
+    struct due due = {
+        .at_us = now_us + call->ttl_us, .tenant = call->tenant, .resource = call->resource, .key = call->key};
     memcpy(due.reservation, call->reservation, sizeof due.reservation);
     if (!returns_add(&call->limiter->returns, &due)) {
         metric_inc(&call->limiter->metrics->not_returned);
@@ -243,7 +242,8 @@ static bool start_gift(struct booking *booking, uint32_t i, int64_t tokens, int6
 static bool give_to_others(struct booking *booking, int64_t now_us) {
     struct limiter_call *call = booking->call;
     const struct store_give *first = &booking->gifts[0].give;
-    int64_t tokens = call->kind == LIMITER_SETTLE ? first->reserved_tokens - call->cost_tokens : call->cost_tokens;
+    int64_t tokens =
+        call->kind == LIMITER_SETTLE ? first->reserved_tokens - call->cost_tokens : call->cost_tokens;
     if (first->outcome != STORE_OK || first->answer != STORE_FRESH || first->is_unknown || tokens == 0) {
         return false;
     }
@@ -273,8 +273,8 @@ static void gift_on_done(struct store_give *give) {
 static struct booking *create_gifts(struct limiter_call *call) {
     uint32_t n = call->quota->n_parts;
     size_t n_gift_bytes = n * sizeof(struct gift);
-    struct booking *booking = calloc(
-        1, sizeof *booking + n_gift_bytes + call->tenant.len + call->resource.len + call->key.len);
+    struct booking *booking =
+        calloc(1, sizeof *booking + n_gift_bytes + call->tenant.len + call->resource.len + call->key.len);
     if (booking != NULL) {
         uint8_t *at = (uint8_t *)booking + sizeof *booking + n_gift_bytes;
         booking->call = call;

@@ -147,8 +147,8 @@ static void give_back_from(struct limiter_call *call, uint32_t first, int64_t no
             continue;
         }
         if (claim->source == DECISION_LOCAL) {
-            fallback_give_back(call->limiter->options.fallback, claim->hash, claim->part,
-                               claim->granted_tokens, now_us);
+            fallback_give_back(call->limiter->options.fallback, claim->hash, claim->part, claim->granted_tokens,
+                               now_us);
         } else {
             accounts_give_back(call->limiter->accounts, claim, claim->granted_tokens, now_us);
             accounts_keep(claim);
@@ -166,8 +166,9 @@ static const struct claim *find_deciding(const struct limiter_call *call, bool i
         if (claim->verdict.allowed != is_allowed || !claim->is_answered) {
             continue;
         }
-        bool decides = deciding == NULL || (is_allowed ? claim->verdict.remaining_utok < deciding->verdict.remaining_utok
-                                                       : claim->verdict.retry_after_us > deciding->verdict.retry_after_us);
+        bool decides =
+            deciding == NULL || (is_allowed ? claim->verdict.remaining_utok < deciding->verdict.remaining_utok
+                                            : claim->verdict.retry_after_us > deciding->verdict.retry_after_us);
         deciding = decides ? claim : deciding;
     }
     return deciding;

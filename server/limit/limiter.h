@@ -109,7 +109,7 @@ struct limiter_booking {
     const char *limit_name; /* of the limit with the least left now; "" when none; until `done` returns */
     int64_t limit_tokens, remaining_tokens; /* of it */
     int64_t returned_tokens;                /* the least that a limit took up, in whole tokens */
-    int64_t taken_tokens;                   /* of a settlement beyond the estimate: the least that a limit gave */
+    int64_t taken_tokens; /* of a settlement beyond the estimate: the least that a limit gave */
 };
 
 struct limiter_call;
@@ -119,15 +119,16 @@ struct limiter_call {
     /* in; the bytes are read only inside limiter_check */
     struct bytes tenant, resource, key;
     enum limiter_kind kind;
-    int64_t cost_tokens; /* 1 ... BUCKET_MAX_TOKENS; of a settlement what was used, 0 ... */
-    bool at_most;        /* of a check: grant what is there of the cost, at least 1 */
+    int64_t cost_tokens;          /* 1 ... BUCKET_MAX_TOKENS; of a settlement what was used, 0 ... */
+    bool at_most;                 /* of a check: grant what is there of the cost, at least 1 */
     struct bytes idempotency_key; /* at most STORE_MEMO_KEY_MAX_BYTES; empty: none. Not of a peek */
     /* of a reservation its new id, drawn at random, which becomes the first call's when it is repeated; of a settlement
      * that which is settled */
     uint8_t reservation[STORE_RESERVATION_ID_BYTES];
-    int64_t ttl_us;           /* of a reservation: it can be settled for so long */
-    bool returns_on_timeout;  /* ... and goes back then; else it stands. Should the frontend end before, it stands */
-    bool is_undo;             /* a refund of what this limiter granted a moment ago, by undo_source */
+    int64_t ttl_us; /* of a reservation: it can be settled for so long */
+    bool
+        returns_on_timeout; /* ... and goes back then; else it stands. Should the frontend end before, it stands */
+    bool is_undo;           /* a refund of what this limiter granted a moment ago, by undo_source */
     enum decision_source undo_source;
     int64_t deadline_us;
     limiter_done_fn done;
@@ -146,7 +147,7 @@ struct limiter_call {
     int64_t store_deadline_us;
     struct claim *claims; /* one of each part, in their order: `claim`, or an array */
     struct claim claim;
-    struct look *looks;       /* peeks.c's */
+    struct look *looks;           /* peeks.c's */
     struct booking *booking_call; /* bookings.c's */
     bool is_repeated;             /* by the first part: an earlier call was decided so */
 };

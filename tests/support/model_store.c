@@ -66,8 +66,9 @@ static struct model_note *note_of(struct model_note *notes, const uint8_t *id, s
 
 /* ---- executing ---- */
 
-static struct model_record *refreshed(struct model_store *model, struct hash128 hash, const struct quota_part *part,
-                                      const struct model_call *call, int64_t now_us) {
+static struct model_record *refreshed(struct model_store *model, struct hash128 hash,
+                                      const struct quota_part *part, const struct model_call *call,
+                                      int64_t now_us) {
     struct model_record *record = record_of(model->truth, hash);
     lease_refresh(&record->record, &record->account, part->limits, part->n_limits, now_us);
     for (uint32_t i = 0; call->charges && i < part->n_limits; i++) {
@@ -81,8 +82,8 @@ static struct model_record *refreshed(struct model_store *model, struct hash128 
 static void execute_check(struct model_store *model, struct model_call *call, int64_t now_us) {
     struct store_call *check = call->call;
     struct model_record *record = refreshed(model, check->hash, check->part, call, now_us);
-    bucket_check(&record->record, check->part->limits, check->part->n_limits, check->cost_tokens, now_us, check->peek,
-                 &check->verdict);
+    bucket_check(&record->record, check->part->limits, check->part->n_limits, check->cost_tokens, now_us,
+                 check->peek, &check->verdict);
     check->record = record->record;
 }
 
@@ -94,7 +95,8 @@ static int64_t take_at_most(struct model_record *record, struct store_take *take
         cost_tokens = there < cost_tokens ? there : cost_tokens;
     }
     cost_tokens = cost_tokens < 1 ? 1 : cost_tokens;
-    bucket_check(&record->record, take->part->limits, take->part->n_limits, cost_tokens, now_us, false, &wish->verdict);
+    bucket_check(&record->record, take->part->limits, take->part->n_limits, cost_tokens, now_us, false,
+                 &wish->verdict);
     return wish->verdict.allowed ? cost_tokens : 0;
 }
 
@@ -133,8 +135,8 @@ static void execute_take(struct model_store *model, struct model_call *call, int
     take->granted_tokens = take->at_most ? take_at_most(record, take, now_us) : 0;
     for (uint32_t i = 0; i < take->n_wishes && !take->at_most; i++) {
         struct store_wish *wish = &take->wishes[i];
-        bucket_check(&record->record, take->part->limits, take->part->n_limits, wish->cost_tokens, now_us, false,
-                     &wish->verdict);
+        bucket_check(&record->record, take->part->limits, take->part->n_limits, wish->cost_tokens, now_us,
+                     false, &wish->verdict);
         take->granted_tokens += wish->verdict.allowed ? wish->cost_tokens : 0;
     }
     take->record = record->record;
@@ -185,8 +187,8 @@ static void execute_give(struct model_store *model, struct model_call *call, int
 static void execute_lease(struct model_store *model, struct model_call *call, int64_t now_us) {
     struct store_lease *lease = call->call;
     struct model_record *record = record_of(model->truth, lease->hash);
-    lease_grant_tokens(&record->record, &record->account, lease->part->limits, lease->part->n_limits, &lease->wish,
-                       call->charges ? call->charges_utok : NULL, now_us, &lease->grant);
+    lease_grant_tokens(&record->record, &record->account, lease->part->limits, lease->part->n_limits,
+                       &lease->wish, call->charges ? call->charges_utok : NULL, now_us, &lease->grant);
     lease->record = record->record;
 }
 
@@ -279,8 +281,8 @@ static struct model_store *model_of(struct store *store) {
     return list_entry(store, struct model_store, store);
 }
 
-static struct model_call *add(struct model_store *model, enum kind kind, void *call, const int64_t *charges_utok,
-                              const struct quota_part *part, int64_t now_us) {
+static struct model_call *add(struct model_store *model, enum kind kind, void *call,
+                              const int64_t *charges_utok, const struct quota_part *part, int64_t now_us) {
     ensure(model->n_calls, <, MODEL_MAX_CALLS);
     struct model_call *added = &model->calls[model->n_calls++];
     *added = (struct model_call){.kind = kind,
