@@ -13,7 +13,7 @@
 #include "server/store/cluster.h"
 #include "server/store/store.h"
 
-enum redis_script { REDIS_SCRIPT_CHECK, REDIS_SCRIPT_TAKE, REDIS_SCRIPT_GIVE };
+enum redis_script { REDIS_SCRIPT_CHECK, REDIS_SCRIPT_TAKE, REDIS_SCRIPT_GIVE, REDIS_SCRIPT_LEASE };
 
 /* The operations' `store` comes first: ops get a pointer to it. */
 struct redis_calls {

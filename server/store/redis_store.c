@@ -9,6 +9,7 @@
 #include "server/store/redis_call.h"
 #include "server/store/redis_take.h"
 #include "server/store/script.h"
+#include "server/store/script_lease.h"
 #include "server/store/store_key.h"
 
 #define REFRESH_EVERY_US INT64_C(1000000)
@@ -85,6 +86,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
         .check = redis_check,
         .take = redis_take,
         .give = redis_give,
+        .lease = redis_lease,
         .is_ready = redis_is_ready,
         .destroy = redis_destroy,
     };
@@ -92,6 +94,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
         [REDIS_SCRIPT_CHECK] = &script_check,
         [REDIS_SCRIPT_TAKE] = &script_take,
         [REDIS_SCRIPT_GIVE] = &script_give,
+        [REDIS_SCRIPT_LEASE] = &script_lease,
     };
     struct redis_calls *calls = malloc(sizeof *calls);
     if (calls == NULL) {

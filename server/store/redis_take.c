@@ -1,9 +1,10 @@
-/* redis_take.c — take and give by script calls: keys, argument, and what the reply means; see redis_take.h. */
+/* redis_take.c — take, give and lease by script calls: keys, argument, and what the reply means; see redis_take.h. */
 #include "server/store/redis_take.h"
 
 #include "server/base/list.h"
 #include "server/store/redis_call.h"
 #include "server/store/script_give.h"
+#include "server/store/script_lease.h"
 #include "server/store/script_take.h"
 #include "server/store/store_key.h"
 
@@ -97,4 +98,48 @@ enum store_progress redis_give(struct store *store, struct store_give *give, int
     give->record = (struct bucket_record){0};
     give->outcome = start_give(list_entry(store, struct redis_calls, store), give, now_us);
     return give->outcome == STORE_OK ? STORE_PENDING : STORE_DONE;
+}
+
+static struct script_lease script_lease_of(const struct store_lease *lease) {
+    return (struct script_lease){.limits = lease->part->limits,
+                                 .n_limits = lease->part->n_limits,
+                                 .wish = lease->wish,
+                                 .charges_utok = lease->charges_utok};
+}
+
+static void lease_concluded(void *operation, enum store_outcome outcome, const struct redis_reply *reply,
+                            int64_t done_at_us) {
+    struct store_lease *lease = operation;
+    lease->outcome = outcome;
+    lease->done_at_us = done_at_us;
+    if (outcome == STORE_OK) {
+        struct script_lease script = script_lease_of(lease);
+        if (reply->kind == REDIS_KIND_STRING &&
+            script_lease_parse(reply->text, &script, &lease->grant, &lease->record)) {
+            lease->record.at_us += done_at_us;
+        } else {
+            lease->outcome = STORE_BAD_REPLY;
+        }
+    }
+    lease->done(lease);
+}
+
+static enum store_outcome start_lease(struct redis_calls *calls, struct store_lease *lease, int64_t now_us) {
+    uint8_t key[STORE_KEY_MAX_BYTES], argument[SCRIPT_LEASE_ARG_MAX_BYTES];
+    struct script_lease script = script_lease_of(lease);
+    struct redis_call_words words = {
+        .keys = {{.data = key, .len = store_key_write(&lease->name, key, sizeof key)}},
+        .n_keys = 1,
+        .argument = {.data = argument, .len = script_lease_pack(&script, argument, sizeof argument)},
+    };
+    if (words.keys[0].len == 0 || words.argument.len == 0) {
+        return STORE_REFUSED;
+    }
+    return redis_call_start(calls, REDIS_SCRIPT_LEASE, &words, lease->deadline_us, now_us, lease_concluded,
+                            lease);
+}
+
+enum store_progress redis_lease(struct store *store, struct store_lease *lease, int64_t now_us) {
+    lease->outcome = start_lease(list_entry(store, struct redis_calls, store), lease, now_us);
+    return lease->outcome == STORE_OK ? STORE_PENDING : STORE_DONE;
 }

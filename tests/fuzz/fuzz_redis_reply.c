@@ -1,11 +1,12 @@
 /* fuzz_redis_reply.c — any bytes as replies of Redis, in pieces; each read as a slot map and as what scripts
- * say to a check, a take and a give. */
+ * say to a check, a take, a give and a lease. */
 #include <stdlib.h>
 
 #include "server/store/redis_error.h"
 #include "server/store/redis_reply.h"
 #include "server/store/script.h"
 #include "server/store/script_give.h"
+#include "server/store/script_lease.h"
 #include "server/store/script_take.h"
 #include "server/store/slotmap.h"
 
@@ -36,6 +37,14 @@ static void read_take_and_give(struct bytes text, bool has_both) {
     (void)!script_give_parse(text, &give);
 }
 
+static void read_lease(struct bytes text) {
+    static const struct script_lease lease = {
+        .limits = &limit, .n_limits = 1, .wish = {.need_tokens = 1, .extra_tokens = 9, .lease_us = 50000}};
+    struct lease_grant grant;
+    struct bucket_record record;
+    (void)!script_lease_parse(text, &lease, &grant, &record);
+}
+
 static void take_reply(const struct redis_reply *reply) {
     static const struct node_addr from = {.host = "127.0.0.1", .port = 7001};
     static const struct script_check check = {.limits = &limit, .n_limits = 1, .cost_tokens = 1};
@@ -48,6 +57,7 @@ static void take_reply(const struct redis_reply *reply) {
         (void)!script_check_parse(reply->text, &check, &verdict, &record);
         read_take_and_give(reply->text, false);
         read_take_and_give(reply->text, true);
+        read_lease(reply->text);
     } else if (reply->kind == REDIS_KIND_ERROR) {
         struct node_addr addr;
         (void)!(redis_error_redirect(reply->text, &address) && node_addr_parse(address, &from, &addr));

@@ -5,7 +5,7 @@
 #include "server/base/log.h"
 #include "server/store/packed.h"
 #include "server/store/redis_store.h"
-#include "server/store/script.h"
+#include "server/store/script_lease.h"
 #include "tests/support/fake_redis.h"
 
 #define NOW_US INT64_C(1790000000000000)
@@ -177,6 +177,42 @@ static void test_a_give_becomes_a_script_call(void **state) {
     teardown(&bench);
 }
 
+static void on_leased(struct store_lease *lease) {
+    assert_int_equal(lease->outcome, STORE_OK);
+    bench_of_call->n_done++;
+}
+
+static void test_a_lease_becomes_a_script_call(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    int64_t now_us = clock_mono_us();
+    struct store_lease lease = {.part = &part,
+                                .name = name_of("{k}"),
+                                .wish = {.need_tokens = 1, .extra_tokens = 4, .lease_us = 50000},
+                                .deadline_us = now_us + 1000000,
+                                .done = on_leased};
+    assert_int_equal(store_lease(bench.store, &lease, now_us), STORE_PENDING);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 1);
+    char beginning[128];
+    int n = snprintf(beginning, sizeof beginning, "EVALSHA|%s|1|s:acme/api/%%7bk%%7d|", script_lease.sha1);
+    assert_memory_equal(fake_redis_last(bench.redis), beginning, n);
+    struct bucket_record record = {.at_us = NOW_US, .n_levels = 1, .levels = {{.id = 7, .utok = 6000000}}};
+    uint8_t reply[256];
+    uint8_t *end = packed_put(reply, 4, 1);
+    const int64_t numbers[] = {NOW_US, 4, 0, 100, 0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        end = packed_put(end, (uint64_t)numbers[i], 8);
+    }
+    end += script_record_pack(&record, end);
+    reply_with(&bench, reply, (size_t)(end - reply));
+    turn_until(bench.loop, bench.n_done == 1);
+    assert_int_equal(lease.grant.n_there, 4);
+    assert_int_equal(lease.grant.epoch, NOW_US / LEASE_EPOCH_US);
+    assert_int_equal(lease.record.at_us, lease.done_at_us);
+    teardown(&bench);
+}
+
 static void test_a_reply_of_another_kind_is_not_understood(void **state) {
     (void)state;
     struct bench bench;
@@ -239,6 +275,7 @@ int main(void) {
         cmocka_unit_test(test_a_take_becomes_a_script_call),
         cmocka_unit_test(test_memo_and_reservation_stand_beside_the_record),
         cmocka_unit_test(test_a_give_becomes_a_script_call),
+        cmocka_unit_test(test_a_lease_becomes_a_script_call),
         cmocka_unit_test(test_a_reply_of_another_kind_is_not_understood),
         cmocka_unit_test(test_loss_and_destruction_reach_the_call),
         cmocka_unit_test(test_what_is_beyond_the_limits_is_refused_at_once),
