@@ -234,6 +234,7 @@ static void hand_out(struct account *account, const struct bucket_record *record
         struct bucket_record levels = *record;
         struct bucket_verdict verdict;
         if (account_take_from_purse(account, claim, now_us)) {
+            claim->source = DECISION_STORE; /* it had to wait for it */
             continue;
         }
         bucket_check(&levels, account->part->limits, account->part->n_limits,

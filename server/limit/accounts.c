@@ -242,6 +242,7 @@ static enum claim_progress open_account(struct accounts *accounts, struct claim 
 
 enum claim_progress accounts_claim(struct accounts *accounts, struct claim *claim, int64_t now_us) {
     claim->account = NULL;
+    claim->purse = NO_PURSE;
     claim->is_waiting = claim->is_starting = false;
     list_init(&claim->in_account);
     if (accounts->options.store->ops->source == DECISION_EMBEDDED) {
@@ -381,7 +382,7 @@ void accounts_give_back(struct accounts *accounts, struct claim *claim, int64_t 
     if (account != NULL) {
         let_go(account, claim, tokens, tokens);
     }
-    if (claim->source == DECISION_STORE || claim->source == DECISION_EMBEDDED) {
+    if (claim->purse == NO_PURSE) {
         give_to_store(accounts, claim, account != NULL ? &account->name : &claim->name, tokens, now_us);
     }
 }
