@@ -128,6 +128,8 @@ static const char *reason_of(enum store_outcome outcome) {
         return "the answer of Redis makes no sense";
     case STORE_NO_MEMORY:
         return "out of memory";
+    case STORE_FULL:
+        return "there is no room left to remember it";
     }
     return "";
 }
@@ -398,7 +400,8 @@ static void look_on_reply(struct control_call *call, enum store_outcome outcome,
 }
 
 static bool name_bucket(struct control_call *call, const struct control_bucket *bucket) {
-    call->key_len = store_key_write(bucket->tenant, bucket->resource, bucket->key, call->key, sizeof call->key);
+    struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, bucket->tenant, bucket->resource, bucket->key);
+    call->key_len = store_key_write(&name, call->key, sizeof call->key);
     return call->key_len > 0;
 }
 

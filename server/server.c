@@ -10,7 +10,7 @@
 #include "server/base/log.h"
 #include "server/base/secret.h"
 #include "server/control.h"
-#include "server/core/key_hash.h"
+#include "server/core/bucket_name.h"
 #include "server/keeper.h"
 #include "server/limit/fallback.h"
 #include "server/net/listener.h"
@@ -146,7 +146,8 @@ static void server_on_reset(void *arg, struct bytes tenant, struct bytes resourc
     const struct server *server = arg;
     if (tenant.len <= QUOTA_TENANT_MAX_BYTES && resource.len <= QUOTA_RESOURCE_MAX_BYTES &&
         key.len <= QUOTA_KEY_MAX_BYTES) {
-        fallback_forget(server->fallback, key_hash(tenant, resource, key, server->key_seed), clock_mono_us());
+        struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, tenant, resource, key);
+        fallback_forget(server->fallback, bucket_name_hash(&name, server->key_seed), clock_mono_us());
     }
 }
 

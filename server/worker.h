@@ -23,7 +23,7 @@ struct worker_options {
     const struct config *config;
     const char *version;
     int listen_fd;
-    uint64_t key_seed;         /* of key_hash.h */
+    uint64_t key_seed;         /* of bucket_name.h */
     struct fallback *fallback; /* NULL with an embedded store, which does not fail */
     struct slot_board *slot_board;
 };

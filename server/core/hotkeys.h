@@ -62,7 +62,7 @@ size_t hotkeys_bytes(void);
 /* Nulls the pointer. */
 void hotkeys_destroy(struct hotkeys **hotkeys);
 
-/* Counts a check. `hash` is of key_hash.h. Some ten nanoseconds; allocates nothing. */
+/* Counts a check. `hash` is of bucket_name.h. Some ten nanoseconds; allocates nothing. */
 struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash, int64_t now_us);
 /* The texts have at most the lengths that quota.h allows. */
 void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant, struct bytes resource,

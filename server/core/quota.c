@@ -41,6 +41,22 @@ bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes na
     return true;
 }
 
+/* Those of scope key, then the others, each in the order given. */
+static void put_keys_first(struct quota_rules *rules) {
+    struct quota_rules given = *rules;
+    uint32_t n = 0;
+    for (int is_wide = 0; is_wide < 2; is_wide++) {
+        for (uint32_t i = 0; i < given.n_limits; i++) {
+            if ((given.scopes[i] != BUCKET_PER_KEY) == is_wide) {
+                rules->limits[n] = given.limits[i];
+                rules->scopes[n] = given.scopes[i];
+                memcpy(rules->limit_names[n], given.limit_names[i], sizeof given.limit_names[i]);
+                n++;
+            }
+        }
+    }
+}
+
 bool quota_rules_check(struct quota_rules *rules, struct status *status) {
     if (rules->is_unlimited) {
         return rules->n_limits == 0 || status_fail(status, "an unlimited quota has no limits");
@@ -56,6 +72,7 @@ bool quota_rules_check(struct quota_rules *rules, struct status *status) {
             return false;
         }
     }
+    put_keys_first(rules);
     return true;
 }
 
@@ -68,8 +85,8 @@ bool quota_rules_are_equal(const struct quota_rules *a, const struct quota_rules
     bool is_equal = a->is_unlimited == b->is_unlimited && a->on_store_failure == b->on_store_failure &&
                     a->mode == b->mode && a->n_limits == b->n_limits;
     for (uint32_t i = 0; is_equal && i < a->n_limits; i++) {
-        is_equal =
-            limits_are_equal(&a->limits[i], &b->limits[i]) && strcmp(a->limit_names[i], b->limit_names[i]) == 0;
+        is_equal = limits_are_equal(&a->limits[i], &b->limits[i]) && a->scopes[i] == b->scopes[i] &&
+                   strcmp(a->limit_names[i], b->limit_names[i]) == 0;
     }
     return is_equal;
 }
@@ -100,8 +117,8 @@ bool quota_check_pattern(struct bytes tenant, struct bytes resource, struct stat
 
 /* ---- the object ----
  *
- * One block: struct quota, limits, shadow counters, pointers to the limits' names, then all texts: tenant, resource,
- * the names with a NUL each. */
+ * One block: struct quota, limits, shadow counters, parts, pointers to the limits' names, then all texts: tenant,
+ * resource, the names with a NUL each. */
 
 static size_t names_bytes(const struct quota_rules *rules) {
     size_t n = 0;
@@ -109,6 +126,30 @@ static size_t names_bytes(const struct quota_rules *rules) {
         n += strlen(rules->limit_names[i]) + 1;
     }
     return n;
+}
+
+static uint32_t count_parts(const struct quota_rules *rules) {
+    uint32_t n = rules->n_limits > 0 && rules->scopes[0] == BUCKET_PER_KEY;
+    for (uint32_t i = 0; i < rules->n_limits; i++) {
+        n += rules->scopes[i] != BUCKET_PER_KEY;
+    }
+    return n;
+}
+
+static void write_parts(struct quota *quota, const struct quota_rules *rules, struct quota_part *parts) {
+    uint32_t n_keyed = 0;
+    while (n_keyed < rules->n_limits && rules->scopes[n_keyed] == BUCKET_PER_KEY) {
+        n_keyed++;
+    }
+    for (uint32_t i = 0, first = 0; i < quota->n_parts; i++) {
+        parts[i] = (struct quota_part){.scope = rules->scopes[first],
+                                       .index = quota->index * BUCKET_MAX_LIMITS + i,
+                                       .first_limit = first,
+                                       .n_limits = first < n_keyed ? n_keyed : 1,
+                                       .limits = quota->limits + first};
+        first += parts[i].n_limits;
+    }
+    quota->parts = parts;
 }
 
 /* Copies to `*at` and moves it behind the copy, which is returned. */
@@ -124,7 +165,8 @@ struct quota *quota_create(struct bytes tenant, struct bytes resource, const str
     size_t limits_bytes = rules->n_limits * sizeof rules->limits[0];
     size_t pointers_bytes = rules->n_limits * sizeof(char *);
     size_t shadow_bytes = rules->mode == QUOTA_IN_SHADOW ? sizeof(struct quota_shadow) : 0;
-    struct quota *quota = calloc(1, sizeof *quota + limits_bytes + shadow_bytes + pointers_bytes +
+    size_t parts_bytes = count_parts(rules) * sizeof(struct quota_part);
+    struct quota *quota = calloc(1, sizeof *quota + limits_bytes + shadow_bytes + parts_bytes + pointers_bytes +
                                         names_bytes(rules) + tenant.len + resource.len);
     if (quota == NULL) {
         return NULL;
@@ -142,6 +184,9 @@ struct quota *quota_create(struct bytes tenant, struct bytes resource, const str
     quota->limits = append(&at, rules->limits, limits_bytes);
     quota->shadow = shadow_bytes > 0 ? (struct quota_shadow *)(void *)at : NULL;
     at += shadow_bytes;
+    quota->n_parts = (uint8_t)count_parts(rules);
+    write_parts(quota, rules, (struct quota_part *)(void *)at);
+    at += parts_bytes;
     const char **names = (const char **)(void *)at;
     quota->limit_names = names;
     at += pointers_bytes;
@@ -185,6 +230,11 @@ void quota_get_rules(const struct quota *quota, struct quota_rules *rules) {
     for (uint32_t i = 0; i < quota->n_limits; i++) {
         rules->limits[i] = quota->limits[i];
         memcpy(rules->limit_names[i], quota->limit_names[i], strlen(quota->limit_names[i]) + 1);
+    }
+    for (uint32_t i = 0; i < quota->n_parts; i++) {
+        for (uint32_t j = 0; j < quota->parts[i].n_limits; j++) {
+            rules->scopes[quota->parts[i].first_limit + j] = quota->parts[i].scope;
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 #include "server/base/bytes.h"
 #include "server/base/status.h"
 #include "server/core/bucket.h"
+#include "server/core/bucket_name.h"
 
 enum {
     QUOTA_TENANT_MAX_BYTES = 64,
@@ -37,11 +38,21 @@ struct quota_rules {
     struct bucket_limit
         limits[BUCKET_MAX_LIMITS]; /* of count 0 (and period_s 1): a ban, everything is denied */
     char limit_names[BUCKET_MAX_LIMITS][QUOTA_LIMIT_NAME_MAX_BYTES + 1];
+    enum bucket_scope scopes[BUCKET_MAX_LIMITS]; /* once checked, the limits of BUCKET_PER_KEY come first */
 };
 
 /* Checks answered since the quota was made, peeks left out. */
 struct quota_shadow {
     _Atomic uint64_t n_allowed, n_would_deny;
+};
+
+/* Limits of a quota that are in one record: all those of scope key, or one that is wider. */
+struct quota_part {
+    enum bucket_scope scope;
+    uint32_t index;       /* differs from that of every other part of the set's quotas */
+    uint32_t first_limit; /* of the quota's */
+    uint32_t n_limits;
+    const struct bucket_limit *limits;
 };
 
 struct quota {
@@ -54,7 +65,9 @@ struct quota {
     bool is_banned;    /* deny without asking anybody: a limit's rate is 0 */
     enum quota_mode mode;
     enum quota_on_store_failure on_store_failure;
-    const struct bucket_limit *limits; /* these three point into the quota's own memory */
+    uint8_t n_parts;
+    const struct bucket_limit *limits; /* these four point into the quota's own memory */
+    const struct quota_part *parts;
     const char *const *limit_names;
     struct quota_shadow *shadow; /* NULL unless mode is QUOTA_IN_SHADOW */
 };
@@ -65,7 +78,7 @@ struct quota {
  * limit before it has the name. */
 bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes name, struct status *status)
     __attribute__((warn_unused_result));
-/* Sets the ids of the limits from their names. False with a reason: no limits or too many, or limits beside
+/* Sets the ids of the limits from their names, and puts those of scope key first. False with a reason: no limits or too many, or limits beside
  * is_unlimited, or a bad name. */
 bool quota_rules_check(struct quota_rules *rules, struct status *status) __attribute__((warn_unused_result));
 /* Of rules that were checked. */

@@ -27,7 +27,7 @@ struct sketch {
     _Alignas(SKETCH_LINE_BYTES) uint16_t counters[SKETCH_LINES][SKETCH_ROWS][SKETCH_COLUMNS];
 };
 
-/* Adds one; returns the estimate that includes it, at most UINT16_MAX. `hash` is of key_hash.h. */
+/* Adds one; returns the estimate that includes it, at most UINT16_MAX. `hash` is of bucket_name.h. */
 uint32_t sketch_add(struct sketch *sketch, struct hash128 hash);
 /* The line of a key, 0 ... SKETCH_LINES - 1. */
 uint32_t sketch_line(struct hash128 hash);

@@ -142,11 +142,11 @@ static bool is_heard_lately(uint32_t mark, int64_t now_us) {
 /* ---- what the store says ---- */
 
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
-static void complete(struct bucket_record *record, const struct quota *quota, int64_t now_us) {
+static void complete(struct bucket_record *record, const struct quota_part *part, int64_t now_us) {
     struct bucket_record full = {.at_us = record->n_levels > 0 ? record->at_us : now_us,
-                                 .n_levels = quota->n_limits};
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        full.levels[i] = (struct bucket_level){quota->limits[i].id, quota->limits[i].burst_utok};
+                                 .n_levels = part->n_limits};
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        full.levels[i] = (struct bucket_level){part->limits[i].id, part->limits[i].burst_utok};
         for (uint32_t j = 0; j < record->n_levels; j++) {
             if (record->levels[j].id == full.levels[i].id) {
                 full.levels[i] = record->levels[j];
@@ -157,13 +157,13 @@ static void complete(struct bucket_record *record, const struct quota *quota, in
 }
 
 /* For each limit the lesser of what was granted and what this share still lacks, rounded up; false: nothing. */
-static bool reckon_charges(const struct bucket_record *record, const struct quota *quota, int64_t n_frontends,
-                           int64_t now_us, struct fallback_debt *debt) {
+static bool reckon_charges(const struct bucket_record *record, const struct quota_part *part,
+                           int64_t n_frontends, int64_t now_us, struct fallback_debt *debt) {
     int64_t levels_utok[BUCKET_MAX_LIMITS];
     bool is_any = false;
-    bucket_levels(record, quota->limits, quota->n_limits, now_us, levels_utok);
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        int64_t lacks_utok = (quota->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
+    bucket_levels(record, part->limits, part->n_limits, now_us, levels_utok);
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        int64_t lacks_utok = (part->limits[i].burst_utok - levels_utok[i] + n_frontends - 1) / n_frontends;
         debt->charges_utok[i] = debt->spent_utok < lacks_utok ? debt->spent_utok : lacks_utok;
         is_any = is_any || debt->charges_utok[i] > 0;
     }
@@ -174,42 +174,42 @@ static bool reckon_charges(const struct bucket_record *record, const struct quot
  * fleet as far as anybody here can tell: the store was asked before it was granted, or is not told yet; what has
  * come back since is owed no more. And the bucket here is not refilled: what the store has too much, the fleet has
  * just granted without it. Returns after how long the record is full. */
-static int64_t correct(struct fallback *fallback, struct table_slot *slot, const struct quota *quota,
+static int64_t correct(struct fallback *fallback, struct table_slot *slot, const struct quota_part *part,
                        struct bucket_record *record, int64_t now_us) {
-    struct bucket_record here, corrected = {.at_us = now_us, .n_levels = quota->n_limits};
+    struct bucket_record here, corrected = {.at_us = now_us, .n_levels = part->n_limits};
     struct fallback_debt debt = {.spent_utok = *table_debt(slot)};
     int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS], owed_utok = 0;
     table_load(slot, &here);
-    reckon_charges(&here, quota, fleet_size(fallback), now_us, &debt);
-    bucket_levels(&here, quota->limits, quota->n_limits, now_us, here_utok);
-    bucket_levels(record, quota->limits, quota->n_limits, now_us, there_utok);
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
+    reckon_charges(&here, part, fleet_size(fallback), now_us, &debt);
+    bucket_levels(&here, part->limits, part->n_limits, now_us, here_utok);
+    bucket_levels(record, part->limits, part->n_limits, now_us, there_utok);
+    for (uint32_t i = 0; i < part->n_limits; i++) {
         int64_t utok = there_utok[i] - debt.charges_utok[i] * fleet_size(fallback);
         corrected.levels[i] =
-            (struct bucket_level){quota->limits[i].id, utok < here_utok[i] ? utok : here_utok[i]};
+            (struct bucket_level){part->limits[i].id, utok < here_utok[i] ? utok : here_utok[i]};
         owed_utok = debt.charges_utok[i] > owed_utok ? debt.charges_utok[i] : owed_utok;
     }
     set_debt(fallback, slot, owed_utok);
     *record = corrected;
     struct bucket_verdict verdict;
-    bucket_check(record, quota->limits, quota->n_limits, 1, now_us, true, &verdict);
+    bucket_check(record, part->limits, part->n_limits, 1, now_us, true, &verdict);
     return verdict.full_after_us;
 }
 
-void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                    const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
     struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     uint32_t max_levels = table_max_levels(stripe->table);
     /* Else nothing is known there, or of a quota with more limits than there is room for. */
-    bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && quota->n_limits <= max_levels;
+    bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && part->n_limits <= max_levels;
     if (slot != NULL && is_telling) {
         struct bucket_record noted = *record;
         bool is_own =
             *table_debt(slot) > 0 || !is_heard(*table_mark(slot)) || (*table_mark(slot) & MARK_LOCAL) != 0;
         if (is_known && is_own) {
-            full_after_us = correct(fallback, slot, quota, &noted, now_us);
+            full_after_us = correct(fallback, slot, part, &noted, now_us);
         } else {
             set_debt(fallback, slot, 0);
         }
@@ -224,46 +224,46 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
 /* ---- deciding without it ---- */
 
 /* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised. */
-static void check_for_all(struct bucket_record *record, const struct quota *quota, int64_t cost_tokens,
+static void check_for_all(struct bucket_record *record, const struct quota_part *part, int64_t cost_tokens,
                           int64_t n_frontends, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
-    complete(record, quota, now_us);
+    complete(record, part, now_us);
     int64_t cost_utok = cost_tokens * BUCKET_UTOK_PER_TOKEN;
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
-        limits[i] = quota->limits[i];
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        limits[i] = part->limits[i];
         if (cost_utok <= limits[i].burst_utok && cost_utok * n_frontends > limits[i].burst_utok) {
             limits[i].burst_utok = cost_utok * n_frontends;
         }
     }
-    bucket_check(record, limits, quota->n_limits, cost_tokens * n_frontends, now_us, peek, verdict);
+    bucket_check(record, limits, part->n_limits, cost_tokens * n_frontends, now_us, peek, verdict);
     verdict->remaining_utok /= n_frontends;
 }
 
-static void check_overflow(struct fallback *fallback, const struct quota *quota, int64_t cost_tokens,
+static void check_overflow(struct fallback *fallback, const struct quota_part *part, int64_t cost_tokens,
                            int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     struct bucket_record none = {0};
     pthread_mutex_lock(&fallback->overflow_lock);
-    struct bucket_record *shared = overflow_record(&fallback->overflow, quota->index);
+    struct bucket_record *shared = overflow_record(&fallback->overflow, part->index);
     bool is_short_of_memory = shared == NULL;
-    check_for_all(is_short_of_memory ? &none : shared, quota, cost_tokens, fleet_size(fallback), now_us,
+    check_for_all(is_short_of_memory ? &none : shared, part, cost_tokens, fleet_size(fallback), now_us,
                   peek || is_short_of_memory, verdict);
     verdict->allowed = verdict->allowed && !is_short_of_memory;
     metric_inc(&fallback->metrics.overflowed);
     pthread_mutex_unlock(&fallback->overflow_lock);
 }
 
-void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                     int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
-    bool has_place = slot != NULL && quota->n_limits <= table_max_levels(stripe->table);
+    bool has_place = slot != NULL && part->n_limits <= table_max_levels(stripe->table);
     if (has_place) {
         struct bucket_record record = {0};
         if (is_known) {
             table_load(slot, &record);
         }
-        check_for_all(&record, quota, cost_tokens, fleet_size(fallback), now_us, peek, verdict);
+        check_for_all(&record, part, cost_tokens, fleet_size(fallback), now_us, peek, verdict);
         if (verdict->changed || (!is_known && !peek)) { /* a denied newcomer saves up from now */
             int64_t granted_utok = verdict->allowed ? cost_tokens * BUCKET_UTOK_PER_TOKEN : 0;
             set_debt(fallback, slot, (is_known ? *table_debt(slot) : 0) + granted_utok);
@@ -275,21 +275,21 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
     }
     pthread_mutex_unlock(&stripe->lock);
     if (!has_place) {
-        check_overflow(fallback, quota, cost_tokens, now_us, peek, verdict);
+        check_overflow(fallback, part, cost_tokens, now_us, peek, verdict);
     }
 }
 
 /* ---- telling the store ---- */
 
 /* All that was granted since the store was heard: it goes on there meanwhile, so nothing came back twice. */
-static bool reckon_all(const struct quota *quota, struct fallback_debt *debt) {
-    for (uint32_t i = 0; i < quota->n_limits; i++) {
+static bool reckon_all(const struct quota_part *part, struct fallback_debt *debt) {
+    for (uint32_t i = 0; i < part->n_limits; i++) {
         debt->charges_utok[i] = debt->spent_utok;
     }
     return debt->spent_utok > 0;
 }
 
-bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                         int64_t now_us, struct fallback_debt *debt) {
     if (atomic_load_explicit(&fallback->n_debts, memory_order_relaxed) == 0) {
         return false;
@@ -303,8 +303,8 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);
         is_owed = is_heard_lately(*table_mark(slot), now_us)
-                      ? reckon_all(quota, debt)
-                      : reckon_charges(&record, quota, fleet_size(fallback), now_us, debt);
+                      ? reckon_all(part, debt)
+                      : reckon_charges(&record, part, fleet_size(fallback), now_us, debt);
         set_debt(fallback, slot, 0);
     }
     pthread_mutex_unlock(&stripe->lock);

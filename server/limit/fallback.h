@@ -63,17 +63,17 @@ void fallback_set_fleet_size(struct fallback *fallback, uint32_t fleet_size);
 const struct fallback_metrics *fallback_metrics(const struct fallback *fallback);
 
 /* The store has decided, and in `record` is what stands there, in this process' monotonic time; in
- * `full_after_us` it is full again. Keys are named by the hash of key_hash.h, of one seed in the process. */
-void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+ * `full_after_us` it is full again. Records are named by the hash of bucket_name.h, of one seed in the process. */
+void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                    const struct bucket_record *record, int64_t full_after_us, int64_t now_us);
 
 /* The store cannot decide. Figures of the verdict are as bucket.h says, but remaining_utok is this frontend's
  * share. */
-void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                     int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict);
 
 /* What the store is to be told of a key: `spent_utok` was granted here, for which so much is charged to each limit
- * of the quota. */
+ * of the part. */
 struct fallback_debt {
     int64_t spent_utok;
     int64_t charges_utok[BUCKET_MAX_LIMITS];
@@ -81,7 +81,7 @@ struct fallback_debt {
 
 /* Takes the key's debt, to be told with the check that is about to be made. False when there is nothing to tell,
  * or the store has not decided the key's last check. */
-bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota *quota,
+bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                         int64_t now_us, struct fallback_debt *debt);
 /* The store let a check of this key go unanswered: it is told no debt until it has decided one again. */
 void fallback_doubt(struct fallback *fallback, struct hash128 hash, int64_t now_us);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "server/base/list.h"
-#include "server/core/key_hash.h"
+#include "server/core/bucket_name.h"
 
 struct limiter {
     struct limiter_options options;
@@ -93,15 +93,15 @@ static void decide_at_once(struct limiter_call *call, const struct quota *quota)
 }
 
 static void decide_by_verdict(struct limiter_call *call, const struct bucket_verdict *verdict) {
-    const struct quota *quota = call->store.quota;
+    const struct quota *quota = call->quota;
     int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
     call->outcome = STORE_OK;
     call->decision = (struct decision){
         .allowed = verdict->allowed,
         .matched = true,
         .source = call->limiter->store->ops->source,
-        .limit_name = quota->limit_names[verdict->limit_index],
-        .limit_tokens = quota->limits[verdict->limit_index].burst_utok / BUCKET_UTOK_PER_TOKEN,
+        .limit_name = quota->limit_names[call->store.part->first_limit + verdict->limit_index],
+        .limit_tokens = call->store.part->limits[verdict->limit_index].burst_utok / BUCKET_UTOK_PER_TOKEN,
         .remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN,
         .retry_after_us = verdict->retry_after_us,
         .reset_after_us = verdict->reset_after_us,
@@ -130,7 +130,7 @@ static void decide_locally(struct limiter_call *call, int64_t now_us) {
     if (store_outcome_may_have_charged(store->outcome)) {
         fallback_doubt(call->limiter->options.fallback, store->hash, now_us);
     }
-    fallback_check(call->limiter->options.fallback, store->hash, store->quota, call->cost_tokens, now_us,
+    fallback_check(call->limiter->options.fallback, store->hash, store->part, call->cost_tokens, now_us,
                    call->peek, &verdict);
     decide_by_verdict(call, &verdict);
 }
@@ -142,7 +142,7 @@ static void decide_by_policy(struct limiter_call *call, bool is_allowed) {
 
 static void decide_degraded(struct limiter_call *call, int64_t now_us) {
     count_failure(call->limiter->metrics, call->store.outcome);
-    switch (call->store.quota->on_store_failure) {
+    switch (call->quota->on_store_failure) {
     case QUOTA_FAILS_LOCAL:
         decide_locally(call, now_us);
         break;
@@ -161,7 +161,7 @@ static void decide_degraded(struct limiter_call *call, int64_t now_us) {
 
 static void take_debt(struct limiter_call *call, struct fallback_debt *debt, int64_t now_us) {
     struct store_call *store = &call->store;
-    if (fallback_take_debt(call->limiter->options.fallback, store->hash, store->quota, now_us, debt)) {
+    if (fallback_take_debt(call->limiter->options.fallback, store->hash, store->part, now_us, debt)) {
         call->debt_utok = debt->spent_utok;
         store->charges_utok = debt->charges_utok;
     }
@@ -243,7 +243,7 @@ static void conclude(struct limiter_call *call, int64_t now_us) {
     } else {
         call->outcome = store->outcome;
     }
-    apply_mode(call, store->quota);
+    apply_mode(call, call->quota);
     note_decision(call, now_us);
     count_decision(limiter->metrics, call);
 }
@@ -252,8 +252,8 @@ static void limiter_on_store_done(struct store_call *store) {
     struct limiter_call *call = list_entry(store, struct limiter_call, store);
     struct fallback *fallback = call->limiter->options.fallback;
     struct quota_set *held = call->held;
-    if (fallback != NULL && store->outcome == STORE_OK && store->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
-        fallback_note(fallback, store->hash, store->quota, &store->record, store->verdict.full_after_us,
+    if (fallback != NULL && store->outcome == STORE_OK && call->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
+        fallback_note(fallback, store->hash, store->part, &store->record, store->verdict.full_after_us,
                       store->done_at_us);
     }
     conclude(call, store->done_at_us);
@@ -282,19 +282,18 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
         return LIMITER_DONE;
     }
     struct fallback_debt debt;
+    call->quota = quota;
     call->debt_utok = 0;
     call->hotkey = 0;
     call->store = (struct store_call){
-        .quota = quota,
-        .tenant = call->tenant,
-        .resource = call->resource,
-        .key = call->key,
-        .hash = key_hash(call->tenant, call->resource, call->key, limiter->options.seed),
+        .part = &quota->parts[0],
+        .name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key),
         .cost_tokens = call->cost_tokens,
         .peek = call->peek,
         .deadline_us = store_deadline(limiter, call, now_us),
         .done = limiter_on_store_done,
     };
+    call->store.hash = bucket_name_hash(&call->store.name, limiter->options.seed);
     count_key(call, now_us);
     if (limiter->options.fallback != NULL) {
         take_debt(call, &debt, now_us);

@@ -45,6 +45,7 @@
     LIMITER_DEGRADED(X, redirected)                                                                            \
     LIMITER_DEGRADED(X, bad_reply)                                                                             \
     LIMITER_DEGRADED(X, no_memory)                                                                             \
+    LIMITER_DEGRADED(X, full)                                                                                  \
     X(debts, METRIC_COUNTER, "sluice_debts_total", "result=\"told\"",                                          \
       "Debts of keys (what was granted locally) that went with a check, by what became of them")               \
     X(debts_returned, METRIC_COUNTER, "sluice_debts_total", "result=\"kept\"", "")                             \
@@ -62,7 +63,7 @@ struct limiter_metrics {
 
 struct limiter_options {
     int64_t store_timeout_us;  /* at most; of a request's own time the store gets no more than three quarters */
-    uint64_t seed;             /* of key_hash.h, the same for all limiters that share a fallback */
+    uint64_t seed;             /* of bucket_name.h, the same for all limiters that share a fallback */
     struct fallback *fallback; /* borrowed; NULL: the store is one that does not fail */
     struct hotkeys *hotkeys;   /* borrowed; NULL: nobody wants to know */
 };
@@ -82,6 +83,7 @@ struct limiter_call {
     struct decision decision;
     /* the limiter's own while pending */
     struct limiter *limiter;
+    const struct quota *quota;
     struct quota_set *held;
     int64_t debt_utok; /* told to the store with this call */
     uint32_t hotkey;   /* the handle of the key's entry, or 0 */

@@ -14,7 +14,7 @@ struct embedded_store {
 };
 
 static void decide(struct store_call *call, struct bucket_record *record, int64_t now_us) {
-    bucket_check(record, call->quota->limits, call->quota->n_limits, call->cost_tokens, now_us, call->peek,
+    bucket_check(record, call->part->limits, call->part->n_limits, call->cost_tokens, now_us, call->peek,
                  &call->verdict);
     call->outcome = STORE_OK;
 }
@@ -33,14 +33,14 @@ static bool widen(struct embedded_store *embedded, uint32_t max_limits) {
 
 static enum store_progress embedded_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct embedded_store *embedded = (struct embedded_store *)(void *)store;
-    if (call->quota->n_limits > table_max_levels(embedded->table) && !widen(embedded, call->quota->n_limits)) {
+    if (call->part->n_limits > table_max_levels(embedded->table) && !widen(embedded, call->part->n_limits)) {
         call->outcome = STORE_NO_MEMORY;
         return STORE_DONE;
     }
     bool known;
     struct table_slot *slot = table_find(embedded->table, call->hash, now_us, &known);
     if (slot == NULL) {
-        struct bucket_record *shared = overflow_record(&embedded->overflow, call->quota->index);
+        struct bucket_record *shared = overflow_record(&embedded->overflow, call->part->index);
         if (shared == NULL) {
             call->outcome = STORE_NO_MEMORY;
             return STORE_DONE;

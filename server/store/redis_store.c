@@ -36,8 +36,8 @@ static struct redis_store *redis_store_of(struct store *store) {
 }
 
 static struct script_check script_check_of(const struct store_call *call) {
-    return (struct script_check){.limits = call->quota->limits,
-                                 .n_limits = call->quota->n_limits,
+    return (struct script_check){.limits = call->part->limits,
+                                 .n_limits = call->part->n_limits,
                                  .cost_tokens = call->cost_tokens,
                                  .peek = call->peek,
                                  .charges_utok = call->charges_utok};
@@ -90,8 +90,7 @@ static struct check *check_create(struct store_call *call, struct bytes key, str
 
 static enum store_outcome start_check(struct redis_store *redis, struct store_call *call, int64_t now_us) {
     uint8_t key[STORE_KEY_MAX_BYTES], argument[SCRIPT_CHECK_ARG_MAX_BYTES];
-    struct bytes key_bytes = {.data = key,
-                              .len = store_key_write(call->tenant, call->resource, call->key, key, sizeof key)};
+    struct bytes key_bytes = {.data = key, .len = store_key_write(&call->name, key, sizeof key)};
     struct script_check script = script_check_of(call);
     struct bytes argument_bytes = {.data = argument,
                                    .len = script_check_pack(&script, argument, sizeof argument)};

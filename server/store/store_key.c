@@ -35,14 +35,16 @@ static void put_part(struct key_writer *writer, struct bytes part) {
     }
 }
 
-size_t store_key_write(struct bytes tenant, struct bytes resource, struct bytes key, uint8_t *out, size_t cap) {
+size_t store_key_write(const struct bucket_name *name, uint8_t *out, size_t cap) {
+    static const char letters[] = {
+        [BUCKET_PER_KEY] = 's', [BUCKET_PER_RESOURCE] = 'r', [BUCKET_PER_TENANT] = 't', [BUCKET_GLOBAL] = 'g'};
     struct key_writer writer = {.out = out, .cap = cap};
-    put_byte(&writer, 's');
+    put_byte(&writer, (uint8_t)letters[name->scope]);
     put_byte(&writer, ':');
-    put_part(&writer, tenant);
+    put_part(&writer, name->tenant);
     put_byte(&writer, '/');
-    put_part(&writer, resource);
+    put_part(&writer, name->resource);
     put_byte(&writer, '/');
-    put_part(&writer, key);
+    put_part(&writer, name->key);
     return writer.is_full ? 0 : writer.len;
 }

@@ -1,7 +1,8 @@
-/* store_key.h — the name of a bucket in Redis: s:TENANT/RESOURCE/KEY.
+/* store_key.h — the name of a bucket in Redis: s:TENANT/RESOURCE/KEY; of a limit that is wider than a key,
+ * r:TENANT/RESOURCE/LIMIT, t:TENANT//LIMIT or g://LIMIT.
  *
  * In each part '%', '/', '{', '}' and the control bytes (0x00 to 0x1f, 0x7f) are written as %xx, lower-case
- * hex. So no two triples share a name, and no caller can choose a slot with a hash tag. Pure. */
+ * hex. So no two buckets share a name, and no caller can choose a slot with a hash tag. Pure. */
 #ifndef SLUICE_STORE_STORE_KEY_H
 #define SLUICE_STORE_STORE_KEY_H
 
@@ -9,6 +10,7 @@
 #include <stdint.h>
 
 #include "server/base/bytes.h"
+#include "server/core/bucket_name.h"
 #include "server/core/quota.h"
 
 /* Longest name of parts within the limits of quota.h. */
@@ -17,6 +19,6 @@ enum {
 };
 
 /* Writes the name into `out` and returns its length; 0 when it would exceed `cap`. */
-size_t store_key_write(struct bytes tenant, struct bytes resource, struct bytes key, uint8_t *out, size_t cap);
+size_t store_key_write(const struct bucket_name *name, uint8_t *out, size_t cap);
 
 #endif

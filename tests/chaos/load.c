@@ -25,7 +25,9 @@ static struct bytes bytes_of(const char *text) {
 
 static unsigned slot_of(const char *resource, const char *key) {
     uint8_t name[STORE_KEY_MAX_BYTES];
-    size_t n = store_key_write(bytes_of(LOAD_TENANT), bytes_of(resource), bytes_of(key), name, sizeof name);
+    struct bucket_name bucket =
+        bucket_name_of(BUCKET_PER_KEY, bytes_of(LOAD_TENANT), bytes_of(resource), bytes_of(key));
+    size_t n = store_key_write(&bucket, name, sizeof name);
     return slot_of_key((struct bytes){name, n});
 }
 

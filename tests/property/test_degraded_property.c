@@ -28,7 +28,7 @@ static enum store_progress model_check(struct store *store, struct store_call *c
         return STORE_DONE;
     }
     struct trace trace = {.now_us = now_us, .n_limits = 1, .cost_tokens = call->cost_tokens};
-    trace.limits[0] = call->quota->limits[0];
+    trace.limits[0] = call->part->limits[0];
     trace.charges = call->charges_utok != NULL;
     trace.charges_utok[0] = trace.charges ? call->charges_utok[0] : 0;
     trace_check(model->record, &trace, &call->verdict);

@@ -149,7 +149,8 @@ static bool widen_fallback(void *arg) {
         {.id = 1, .count = 1, .period_s = 1, .burst_utok = 3000000},
         {.id = 2, .count = 1, .period_s = 1, .burst_utok = 9000000},
     };
-    static const struct quota one = {.n_limits = 1, .limits = limits}, two = {.n_limits = 2, .limits = limits};
+    static const struct quota_part one = {.n_limits = 1, .limits = limits},
+                                   two = {.n_limits = 2, .limits = limits};
     struct fallback *fallback = fallback_create(FALLBACK_MIN_KEYS, 1);
     struct hash128 key = {.low = 1, .high = 1};
     struct bucket_verdict verdict;
@@ -236,9 +237,9 @@ static void test_the_codec_allocates_only_when_made(void **state) {
 
 /* ---- the embedded store ---- */
 
-static enum store_outcome take(struct store *store, const struct quota *quota, int key) {
+static enum store_outcome take(struct store *store, const struct quota_part *quota, int key) {
     struct store_call call = {
-        .quota = quota, .hash = {.low = (uint64_t)key, .high = (uint64_t)key}, .cost_tokens = 1};
+        .part = quota, .hash = {.low = (uint64_t)key, .high = (uint64_t)key}, .cost_tokens = 1};
     assert_int_equal(store_check(store, &call, 1000), STORE_DONE);
     return call.outcome;
 }
@@ -247,7 +248,7 @@ static enum store_outcome take(struct store *store, const struct quota *quota, i
 static bool fill_embedded(void *arg) {
     (void)arg;
     static const struct bucket_limit limit = {.id = 1, .count = 1, .period_s = 1, .burst_utok = 1000000000};
-    static const struct quota quota = {.n_limits = 1, .limits = &limit};
+    static const struct quota_part quota = {.n_limits = 1, .limits = &limit};
     struct embedded_metrics metrics = {0};
     struct status status = {""};
     bool is_good = true;

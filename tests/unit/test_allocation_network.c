@@ -156,7 +156,7 @@ static void test_the_cluster_recovers_from_every_want_of_memory(void **state) {
 
 /* ---- the store on top of it ---- */
 
-static const struct quota quota = {
+static const struct quota_part quota = {
     .n_limits = 1,
     .limits = (const struct bucket_limit[]){{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
 };
@@ -182,10 +182,8 @@ enum { NOT_YET = -1 };
 static enum store_outcome check_store(const struct world *world, struct store *store) {
     int64_t now_us = clock_mono_us();
     struct store_call call = {
-        .quota = &quota,
-        .tenant = of("acme"),
-        .resource = of("api"),
-        .key = of("alice"),
+        .part = &quota,
+        .name = {.tenant = of("acme"), .resource = of("api"), .key = of("alice")},
         .cost_tokens = 1,
         .deadline_us = now_us + PATIENCE_US,
         .done = count_done,

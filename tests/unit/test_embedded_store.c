@@ -1,15 +1,15 @@
 /* test_embedded_store.c — buckets inside the process: separate keys, shared overflow, nothing refilled. */
 #include "tests/support/test_prelude.h"
 
-#include "server/core/key_hash.h"
+#include "server/core/bucket_name.h"
 #include "server/store/embedded_store.h"
 
 /* The last one that was made. */
-static struct quota quota_of(int64_t burst_tokens) {
+static struct quota_part quota_of(int64_t burst_tokens) {
     static struct bucket_limit limit;
     limit = (struct bucket_limit){
         .id = 1, .count = 1, .period_s = 1, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
-    return (struct quota){.n_limits = 1, .limits = &limit};
+    return (struct quota_part){.n_limits = 1, .limits = &limit};
 }
 
 static struct bytes text(const char *string) {
@@ -17,13 +17,16 @@ static struct bytes text(const char *string) {
 }
 
 static enum store_progress ask(struct store *store, struct store_call *call, int64_t now_us) {
-    call->hash = key_hash(call->tenant, call->resource, call->key, 5);
+    call->hash = bucket_name_hash(&call->name, 5);
     return store_check(store, call, now_us);
 }
 
-static bool take(struct store *store, const struct quota *quota, struct bytes key, int64_t now_us, bool peek) {
-    struct store_call call = {
-        .quota = quota, .tenant = text("t"), .resource = text("r"), .key = key, .cost_tokens = 1, .peek = peek};
+static bool take(struct store *store, const struct quota_part *quota, struct bytes key, int64_t now_us,
+                 bool peek) {
+    struct store_call call = {.part = quota,
+                              .name = {.tenant = text("t"), .resource = text("r"), .key = key},
+                              .cost_tokens = 1,
+                              .peek = peek};
     assert_int_equal(ask(store, &call, now_us), STORE_DONE);
     assert_int_equal(call.outcome, STORE_OK);
     return call.verdict.allowed;
@@ -41,7 +44,7 @@ static void test_each_key_has_its_own_bucket(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
     struct store *store = make(1024, &metrics);
-    struct quota quota = quota_of(2);
+    struct quota_part quota = quota_of(2);
     assert_true(take(store, &quota, text("alice"), 1000, false));
     assert_true(take(store, &quota, text("alice"), 1000, false));
     assert_false(take(store, &quota, text("alice"), 1000, false));
@@ -57,11 +60,13 @@ static void test_tenant_resource_and_key_do_not_run_together(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
     struct store *store = make(1024, &metrics);
-    struct quota quota = quota_of(1);
-    struct store_call first = {
-        .quota = &quota, .tenant = text("ab"), .resource = text("c"), .key = text("d"), .cost_tokens = 1};
-    struct store_call second = {
-        .quota = &quota, .tenant = text("a"), .resource = text("bc"), .key = text("d"), .cost_tokens = 1};
+    struct quota_part quota = quota_of(1);
+    struct store_call first = {.part = &quota,
+                               .name = {.tenant = text("ab"), .resource = text("c"), .key = text("d")},
+                               .cost_tokens = 1};
+    struct store_call second = {.part = &quota,
+                                .name = {.tenant = text("a"), .resource = text("bc"), .key = text("d")},
+                                .cost_tokens = 1};
     ask(store, &first, 0);
     ask(store, &second, 0);
     assert_true(first.verdict.allowed && second.verdict.allowed);
@@ -72,7 +77,7 @@ static void test_peek_takes_nothing(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
     struct store *store = make(1024, &metrics);
-    struct quota quota = quota_of(1);
+    struct quota_part quota = quota_of(1);
     assert_true(take(store, &quota, text("alice"), 0, true));
     assert_true(take(store, &quota, text("alice"), 0, true));
     assert_true(take(store, &quota, text("alice"), 0, false));
@@ -84,7 +89,7 @@ static void test_flood_of_keys_shares_a_bucket_and_refills_none(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
     struct store *store = make(1024, &metrics);
-    struct quota quota = quota_of(1);
+    struct quota_part quota = quota_of(1);
     quota.index = 3;
     assert_true(take(store, &quota, text("victim"), 0, false));
     int n_allowed = 0;
@@ -106,14 +111,14 @@ static void test_quotas_with_more_limits_find_room(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
     struct store *store = make(1024, &metrics);
-    struct quota quota = quota_of(2);
+    struct quota_part quota = quota_of(2);
     assert_true(take(store, &quota, text("alice"), 0, false));
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
     for (uint32_t i = 0; i < BUCKET_MAX_LIMITS; i++) {
         limits[i] = quota.limits[0];
         limits[i].id = 1 + i;
     }
-    struct quota more = {.n_limits = BUCKET_MAX_LIMITS, .limits = limits};
+    struct quota_part more = {.n_limits = BUCKET_MAX_LIMITS, .limits = limits};
     assert_true(take(store, &more, text("alice"), 0, false));
     assert_false(take(store, &more, text("alice"), 0, false));
     assert_false(take(store, &quota, text("alice"), 0, false));

@@ -9,13 +9,13 @@
 enum { FLEET = 3, N_QUOTAS = 8 };
 
 /* One of the last N_QUOTAS that were made. */
-static struct quota quota_of(int64_t count, int64_t period_s, int64_t burst_tokens) {
+static struct quota_part quota_of(int64_t count, int64_t period_s, int64_t burst_tokens) {
     static struct bucket_limit limits[N_QUOTAS];
     static size_t n_limits;
     struct bucket_limit *limit = &limits[n_limits++ % N_QUOTAS];
     *limit = (struct bucket_limit){.id = 7, .burst_utok = burst_tokens * BUCKET_UTOK_PER_TOKEN};
     assert_true(bucket_set_rate(limit, count, period_s, NULL));
-    return (struct quota){.n_limits = 1, .limits = limit};
+    return (struct quota_part){.n_limits = 1, .limits = limit};
 }
 
 static struct hash128 hash_of(uint64_t n) {
@@ -29,14 +29,14 @@ static struct fallback *make(uint32_t fleet_size) {
     return fallback;
 }
 
-static struct bucket_verdict check(struct fallback *fallback, uint64_t key, const struct quota *quota,
+static struct bucket_verdict check(struct fallback *fallback, uint64_t key, const struct quota_part *quota,
                                    int64_t cost_tokens, int64_t now_us) {
     struct bucket_verdict verdict;
     fallback_check(fallback, hash_of(key), quota, cost_tokens, now_us, false, &verdict);
     return verdict;
 }
 
-static int take_all(struct fallback *fallback, uint64_t key, const struct quota *quota, int64_t now_us) {
+static int take_all(struct fallback *fallback, uint64_t key, const struct quota_part *quota, int64_t now_us) {
     int n = 0;
     while (check(fallback, key, quota, 1, now_us).allowed) {
         n++;
@@ -44,7 +44,7 @@ static int take_all(struct fallback *fallback, uint64_t key, const struct quota 
     return n;
 }
 
-static void note(struct fallback *fallback, uint64_t key, const struct quota *quota, int64_t level_tokens,
+static void note(struct fallback *fallback, uint64_t key, const struct quota_part *quota, int64_t level_tokens,
                  int64_t now_us) {
     struct bucket_record record = {
         .at_us = now_us, .n_levels = 1, .levels = {{7, level_tokens * BUCKET_UTOK_PER_TOKEN}}};
@@ -54,7 +54,7 @@ static void note(struct fallback *fallback, uint64_t key, const struct quota *qu
 static void test_fleet_admits_burst_and_rate_together(void **state) {
     (void)state;
     enum { RATE = 90, BURST = 30, STEPS = 2000 };
-    struct quota quota = quota_of(RATE, 1, BURST);
+    struct quota_part quota = quota_of(RATE, 1, BURST);
     struct fallback *fleet[FLEET];
     int n_admitted = 0;
     for (int i = 0; i < FLEET; i++) {
@@ -76,7 +76,7 @@ static void test_fleet_admits_burst_and_rate_together(void **state) {
 
 static void test_starts_from_the_level_last_seen(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 3600, 30);
+    struct quota_part quota = quota_of(1, 3600, 30);
     struct fallback *fallback = make(FLEET);
     note(fallback, 1, &quota, 12, START_US);
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 4);
@@ -88,7 +88,7 @@ static void test_starts_from_the_level_last_seen(void **state) {
 
 static void test_figures_are_this_frontends_share(void **state) {
     (void)state;
-    struct quota quota = quota_of(3, 1, 30);
+    struct quota_part quota = quota_of(3, 1, 30);
     struct fallback *fallback = make(FLEET);
     struct bucket_verdict verdict = check(fallback, 1, &quota, 1, START_US);
     assert_true(verdict.allowed);
@@ -102,7 +102,7 @@ static void test_figures_are_this_frontends_share(void **state) {
 
 static void test_share_below_the_cost_is_saved_up(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 1, 1); /* each of 3 has a third of a token */
+    struct quota_part quota = quota_of(1, 1, 1); /* each of 3 has a third of a token */
     struct fallback *fallback = make(FLEET);
     struct bucket_verdict verdict = check(fallback, 1, &quota, 1, START_US);
     assert_false(verdict.allowed);
@@ -119,7 +119,7 @@ static void test_share_below_the_cost_is_saved_up(void **state) {
 
 static void test_denial_and_peek_take_nothing(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 3600, 4);
+    struct quota_part quota = quota_of(1, 3600, 4);
     struct fallback *fallback = make(1);
     struct fallback_debt debt;
     struct bucket_verdict verdict;
@@ -133,7 +133,7 @@ static void test_denial_and_peek_take_nothing(void **state) {
 
 static void test_forgotten_bucket_is_full_and_owes_nothing(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 1, 4);
+    struct quota_part quota = quota_of(1, 1, 4);
     struct fallback *fallback = make(1);
     struct fallback_debt debt;
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 4);
@@ -150,7 +150,7 @@ static void test_forgotten_bucket_is_full_and_owes_nothing(void **state) {
 
 static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
     (void)state;
-    struct quota quota = quota_of(30, 1, 30);
+    struct quota_part quota = quota_of(30, 1, 30);
     struct fallback *fallback = make(FLEET);
     struct fallback_debt debt;
     assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US, &debt));
@@ -176,7 +176,7 @@ static void test_debt_is_what_was_granted_but_no_more_than_lacks(void **state) {
 
 static void test_nothing_is_told_while_the_store_fails(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 3600, 30);
+    struct quota_part quota = quota_of(1, 3600, 30);
     struct fallback *fallback = make(FLEET);
     struct fallback_debt debt;
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
@@ -194,7 +194,7 @@ static void test_nothing_is_told_while_the_store_fails(void **state) {
 /* It fills up meanwhile, and others may spend there what came back here. */
 static void test_all_is_told_that_was_granted_while_the_store_was_heard(void **state) {
     (void)state;
-    struct quota quota = quota_of(30, 1, 30);
+    struct quota_part quota = quota_of(30, 1, 30);
     struct fallback *fallback = make(FLEET);
     struct fallback_debt debt;
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
@@ -213,7 +213,7 @@ static void test_all_is_told_that_was_granted_while_the_store_was_heard(void **s
 static void test_store_knows_all_once_told(void **state) {
     (void)state;
     enum { RATE = 30, BURST = 30 };
-    struct quota quota = quota_of(RATE, 1, BURST);
+    struct quota_part quota = quota_of(RATE, 1, BURST);
     for (int64_t outage_us = 0; outage_us <= 4 * SECOND_US; outage_us += 37000) {
         int64_t lost_at = 12, now_us = START_US + outage_us, charged_utok = 0, left_utok = 0;
         for (int i = 0; i < FLEET; i++) {
@@ -239,7 +239,7 @@ static void test_store_knows_all_once_told(void **state) {
 
 static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 3600, 30);
+    struct quota_part quota = quota_of(1, 3600, 30);
     struct fallback *fallback = make(FLEET);
     assert_true(check(fallback, 1, &quota, 2, START_US).allowed);
     note(fallback, 1, &quota, 30, START_US); /* the answer to a question from before */
@@ -249,7 +249,7 @@ static void test_note_leaves_off_what_the_store_was_not_told(void **state) {
 
 static void test_note_leaves_off_nothing_that_has_come_back(void **state) {
     (void)state;
-    struct quota quota = quota_of(30, 1, 30);
+    struct quota_part quota = quota_of(30, 1, 30);
     struct fallback *fallback = make(FLEET);
     struct fallback_debt debt;
     assert_int_equal(take_all(fallback, 1, &quota, START_US), 10);
@@ -265,7 +265,7 @@ static void test_note_leaves_off_nothing_that_has_come_back(void **state) {
 static void test_crowd_shares_a_bucket_and_nobody_is_refilled(void **state) {
     (void)state;
     enum { N_KEYS = 20000 };
-    struct quota quota = quota_of(1, 3600, 1);
+    struct quota_part quota = quota_of(1, 3600, 1);
     quota.index = 2;
     struct fallback *fallback = make(1);
     assert_true(check(fallback, 0, &quota, 1, START_US).allowed);
@@ -277,7 +277,7 @@ static void test_crowd_shares_a_bucket_and_nobody_is_refilled(void **state) {
     uint64_t n_overflowed = metric_get(&fallback_metrics(fallback)->overflowed);
     assert_int_equal(n_allowed, N_KEYS - n_overflowed); /* the one for all that share came instead of key 0's */
     assert_false(check(fallback, 0, &quota, 1, START_US).allowed);
-    struct quota other = quota;
+    struct quota_part other = quota;
     other.index = 5;
     assert_true(check(fallback, N_KEYS + 1, &other, 1, START_US).allowed);
     fallback_destroy(&fallback);
@@ -285,7 +285,7 @@ static void test_crowd_shares_a_bucket_and_nobody_is_refilled(void **state) {
 
 static void test_records_of_more_limits_are_not_noted(void **state) {
     (void)state;
-    struct quota quota = quota_of(1, 3600, 10);
+    struct quota_part quota = quota_of(1, 3600, 10);
     struct fallback *fallback = make(1);
     struct bucket_record record = {.at_us = START_US, .n_levels = 3, .levels = {{1, 0}, {2, 0}, {7, 0}}};
     fallback_note(fallback, hash_of(1), &quota, &record, SECOND_US, START_US);
@@ -297,11 +297,11 @@ static void test_records_of_more_limits_are_not_noted(void **state) {
 static void test_widening_forgets_nothing(void **state) {
     (void)state;
     enum { N_KEYS = 300 };
-    struct quota quota = quota_of(1, 3600, 10);
+    struct quota_part quota = quota_of(1, 3600, 10);
     struct bucket_limit limits[3] = {quota.limits[0], quota.limits[0], quota.limits[0]};
     limits[1].id = 8;
     limits[2].id = 9;
-    struct quota more = {.n_limits = 3, .limits = limits};
+    struct quota_part more = {.n_limits = 3, .limits = limits};
     struct fallback *fallback = make(1);
     for (uint64_t key = 0; key < N_KEYS; key++) {
         assert_true(check(fallback, key, &quota, 1 + (int64_t)key % 9, START_US).allowed);
@@ -327,7 +327,7 @@ static void test_fleet_size_is_shown_and_bounded(void **state) {
     assert_int_equal(metric_get(&fallback_metrics(fallback)->fleet_size), 1);
     fallback_set_fleet_size(fallback, 5000);
     assert_int_equal(metric_get(&fallback_metrics(fallback)->fleet_size), FALLBACK_MAX_FLEET);
-    struct quota quota = quota_of(BUCKET_MAX_RATE_PER_S, 1, BUCKET_MAX_TOKENS);
+    struct quota_part quota = quota_of(BUCKET_MAX_RATE_PER_S, 1, BUCKET_MAX_TOKENS);
     assert_true(check(fallback, 1, &quota, BUCKET_MAX_TOKENS / FALLBACK_MAX_FLEET, START_US).allowed);
     struct bucket_verdict verdict = check(fallback, 1, &quota, BUCKET_MAX_TOKENS, START_US);
     assert_false(verdict.allowed);

@@ -85,7 +85,7 @@ static void test_store_decides_by_the_quota_found(void **state) {
     bench.store.verdict.limit_index = 1;
     struct limiter_call call = call_of("acme", "api");
     assert_int_equal(limiter_check(bench.limiter, &call, 1000000), LIMITER_DONE);
-    assert_int_equal(bench.store.last.quota->n_limits, 2);
+    assert_int_equal(bench.store.last.part->n_limits, 2);
     assert_int_equal(bench.store.last.cost_tokens, 3);
     assert_int_equal(bench.store.last.deadline_us, 1008000); /* the store's is nearer than the request's */
     assert_int_equal(call.outcome, STORE_OK);
@@ -206,7 +206,7 @@ static void test_every_failure_degrades(void **state) {
     (void)state;
     struct bench bench;
     setup_fallback(&bench, slow_five);
-    for (int outcome = STORE_OK + 1; outcome <= STORE_NO_MEMORY; outcome++) {
+    for (int outcome = STORE_OK + 1; outcome <= STORE_FULL; outcome++) {
         bench.store.outcome = (enum store_outcome)outcome;
         struct limiter_call call = ask(&bench, 6); /* can never be granted: takes nothing */
         assert_true(is_local(&call) && !call.decision.allowed);
@@ -369,7 +369,7 @@ static void test_shadow_decides_and_allows(void **state) {
     assert_int_equal(call.decision.retry_after_us, 0);
     assert_int_equal(call.decision.reset_after_us, 456);
     assert_int_equal(call.decision.source, DECISION_STORE);
-    const struct quota_shadow *shadow = bench.store.last.quota->shadow;
+    const struct quota_shadow *shadow = call.quota->shadow;
     assert_int_equal(shadow->n_allowed, 1);
     assert_int_equal(shadow->n_would_deny, 1);
     assert_int_equal(metric_get(&bench.metrics.would_deny), 1);
@@ -387,7 +387,7 @@ static void test_a_peek_in_shadow_is_not_counted(void **state) {
     call.peek = true;
     limiter_check(bench.limiter, &call, 1000000);
     assert_true(call.decision.allowed && call.decision.would_deny);
-    assert_int_equal(bench.store.last.quota->shadow->n_would_deny, 0);
+    assert_int_equal(call.quota->shadow->n_would_deny, 0);
     assert_int_equal(metric_get(&bench.metrics.would_deny), 0);
     teardown(&bench);
 }

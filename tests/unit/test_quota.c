@@ -99,6 +99,33 @@ static void test_a_quota_holds_its_pattern_and_its_rules(void **state) {
     quota_release(&held);
 }
 
+static void test_limits_of_keys_come_first_in_a_part_of_their_own(void **state) {
+    (void)state;
+    struct status status;
+    struct quota_rules rules = rules_of((const char *const[]){"all", "second", "day", "tenant"}, 4), again;
+    rules.scopes[0] = BUCKET_PER_RESOURCE;
+    rules.scopes[3] = BUCKET_PER_TENANT;
+    assert_true(quota_rules_check(&rules, &status));
+    struct quota *quota = quota_create(bytes_of("t"), bytes_of("r"), &rules, 3, 0);
+    assert_string_equal(quota->limit_names[0], "second");
+    assert_string_equal(quota->limit_names[1], "day");
+    assert_string_equal(quota->limit_names[2], "all");
+    assert_int_equal(quota->n_parts, 3);
+    assert_int_equal(quota->parts[0].scope, BUCKET_PER_KEY);
+    assert_int_equal(quota->parts[0].n_limits, 2);
+    assert_int_equal(quota->parts[1].scope, BUCKET_PER_RESOURCE);
+    assert_int_equal(quota->parts[1].first_limit, 2);
+    assert_int_equal(quota->parts[2].scope, BUCKET_PER_TENANT);
+    assert_int_equal(quota->parts[2].n_limits, 1);
+    assert_ptr_equal(quota->parts[2].limits, &quota->limits[3]);
+    assert_int_equal(quota->parts[2].index, 3 * BUCKET_MAX_LIMITS + 2);
+    quota_get_rules(quota, &again);
+    assert_true(quota_rules_are_equal(&rules, &again));
+    again.scopes[3] = BUCKET_GLOBAL;
+    assert_false(quota_rules_are_equal(&rules, &again));
+    quota_release(&quota);
+}
+
 static void test_a_rate_of_nothing_is_a_ban(void **state) {
     (void)state;
     struct status status;
@@ -143,6 +170,7 @@ int main(void) {
         cmocka_unit_test(test_unlimited_means_no_limits),
         cmocka_unit_test(test_rules_are_equal_when_everything_is),
         cmocka_unit_test(test_a_quota_holds_its_pattern_and_its_rules),
+        cmocka_unit_test(test_limits_of_keys_come_first_in_a_part_of_their_own),
         cmocka_unit_test(test_a_rate_of_nothing_is_a_ban),
         cmocka_unit_test(test_tenants_come_before_resources),
     };

@@ -17,7 +17,7 @@ struct bench {
     int n_done;
 };
 
-static const struct quota quota = {
+static const struct quota_part quota = {
     .n_limits = 1,
     .limits = (const struct bucket_limit[]){{.id = 7, .count = 5, .period_s = 1, .burst_utok = 10000000}},
 };
@@ -60,10 +60,8 @@ static void teardown(struct bench *bench) {
 static enum store_progress check(struct bench *bench, struct bytes key) {
     int64_t now_us = clock_mono_us();
     bench->call = (struct store_call){
-        .quota = &quota,
-        .tenant = of("acme"),
-        .resource = of("api"),
-        .key = key,
+        .part = &quota,
+        .name = {.tenant = of("acme"), .resource = of("api"), .key = key},
         .cost_tokens = 1,
         .deadline_us = now_us + 1000000,
         .done = on_done,

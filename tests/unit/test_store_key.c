@@ -8,9 +8,15 @@ static struct bytes of(const char *text) {
     return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
 }
 
+static size_t write_name(struct bytes tenant, struct bytes resource, struct bytes key, uint8_t *out,
+                         size_t cap) {
+    struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, tenant, resource, key);
+    return store_key_write(&name, out, cap);
+}
+
 static void assert_name(struct bytes tenant, struct bytes resource, struct bytes key, const char *expected) {
     uint8_t name[STORE_KEY_MAX_BYTES];
-    size_t n = store_key_write(tenant, resource, key, name, sizeof name);
+    size_t n = write_name(tenant, resource, key, name, sizeof name);
     assert_int_equal(n, strlen(expected));
     assert_memory_equal(name, expected, n);
 }
@@ -37,7 +43,7 @@ static void test_control_bytes_and_nul_are_escaped(void **state) {
 static void test_a_callers_hash_tag_chooses_no_slot(void **state) {
     (void)state;
     uint8_t name[STORE_KEY_MAX_BYTES];
-    size_t n = store_key_write(of("t"), of("r"), of("{x}1"), name, sizeof name);
+    size_t n = write_name(of("t"), of("r"), of("{x}1"), name, sizeof name);
     assert_null(memchr(name, '{', n));
     assert_int_not_equal(slot_of_key((struct bytes){.data = name, .len = n}), slot_of_key(of("x")));
 }
@@ -50,15 +56,28 @@ static void test_longest_parts_all_escaped_fit(void **state) {
     struct bytes tenant = {.data = braces, .len = QUOTA_TENANT_MAX_BYTES};
     struct bytes resource = {.data = braces, .len = QUOTA_RESOURCE_MAX_BYTES};
     struct bytes key = {.data = braces, .len = QUOTA_KEY_MAX_BYTES};
-    assert_int_equal(store_key_write(tenant, resource, key, name, sizeof name), STORE_KEY_MAX_BYTES);
+    assert_int_equal(write_name(tenant, resource, key, name, sizeof name), STORE_KEY_MAX_BYTES);
 }
 
 static void test_a_name_beyond_the_cap_is_refused(void **state) {
     (void)state;
     uint8_t name[8];
-    assert_int_equal(store_key_write(of("t"), of("r"), of("key"), name, sizeof name), 0);
-    assert_int_equal(store_key_write(of("t"), of("r"), of("ke"), name, sizeof name), 8);
-    assert_int_equal(store_key_write(of("t"), of("r"), of("{"), name, sizeof name), 0);
+    assert_int_equal(write_name(of("t"), of("r"), of("key"), name, sizeof name), 0);
+    assert_int_equal(write_name(of("t"), of("r"), of("ke"), name, sizeof name), 8);
+    assert_int_equal(write_name(of("t"), of("r"), of("{"), name, sizeof name), 0);
+}
+
+static void test_wider_limits_are_named_by_what_shares_them(void **state) {
+    (void)state;
+    static const char *const names[] = {[BUCKET_PER_RESOURCE] = "r:t%2f/api/day",
+                                        [BUCKET_PER_TENANT] = "t:t%2f//day",
+                                        [BUCKET_GLOBAL] = "g://day"};
+    for (enum bucket_scope scope = BUCKET_PER_RESOURCE; scope <= BUCKET_GLOBAL; scope++) {
+        struct bucket_name bucket = bucket_name_of(scope, of("t/"), of("api"), of("day"));
+        uint8_t name[STORE_KEY_MAX_BYTES];
+        assert_int_equal(store_key_write(&bucket, name, sizeof name), strlen(names[scope]));
+        assert_memory_equal(name, names[scope], strlen(names[scope]));
+    }
 }
 
 int main(void) {
@@ -69,6 +88,7 @@ int main(void) {
         cmocka_unit_test(test_a_callers_hash_tag_chooses_no_slot),
         cmocka_unit_test(test_longest_parts_all_escaped_fit),
         cmocka_unit_test(test_a_name_beyond_the_cap_is_refused),
+        cmocka_unit_test(test_wider_limits_are_named_by_what_shares_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

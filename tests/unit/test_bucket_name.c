@@ -1,7 +1,7 @@
-/* test_key_hash.c — whose bucket it is: no two triples alike, and no seed like another. */
+/* test_bucket_name.c — whose bucket it is: no two names alike, and no seed like another. */
 #include "tests/support/test_prelude.h"
 
-#include "server/core/key_hash.h"
+#include "server/core/bucket_name.h"
 #include "server/core/quota.h"
 
 static struct bytes text(const char *string) {
@@ -10,6 +10,11 @@ static struct bytes text(const char *string) {
 
 static bool is_same(struct hash128 a, struct hash128 b) {
     return a.low == b.low && a.high == b.high;
+}
+
+static struct hash128 key_hash(struct bytes tenant, struct bytes resource, struct bytes key, uint64_t seed) {
+    struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, tenant, resource, key);
+    return bucket_name_hash(&name, seed);
 }
 
 static void test_texts_do_not_run_together(void **state) {
@@ -36,11 +41,29 @@ static void test_longest_texts_fit(void **state) {
     assert_false(is_same(hash, key_hash(tenant, resource, (struct bytes){bytes, sizeof bytes - 1}, 1)));
 }
 
+static void test_wider_scope_leaves_out_what_shares_it(void **state) {
+    (void)state;
+    struct bucket_name resource = bucket_name_of(BUCKET_PER_RESOURCE, text("t"), text("r"), text("limit"));
+    struct bucket_name tenant = bucket_name_of(BUCKET_PER_TENANT, text("t"), text("r"), text("limit"));
+    struct bucket_name other = bucket_name_of(BUCKET_PER_TENANT, text("t"), text("x"), text("limit"));
+    struct bucket_name all = bucket_name_of(BUCKET_GLOBAL, text("t"), text("r"), text("limit"));
+    struct bucket_name everybody = bucket_name_of(BUCKET_GLOBAL, text("u"), text("x"), text("limit"));
+    assert_int_equal(resource.resource.len, 1);
+    assert_int_equal(tenant.resource.len, 0);
+    assert_int_equal(all.tenant.len, 0);
+    assert_true(is_same(bucket_name_hash(&tenant, 1), bucket_name_hash(&other, 1)));
+    assert_true(is_same(bucket_name_hash(&all, 1), bucket_name_hash(&everybody, 1)));
+    assert_false(is_same(bucket_name_hash(&resource, 1), key_hash(text("t"), text("r"), text("limit"), 1)));
+    assert_false(is_same(bucket_name_hash(&tenant, 1), key_hash(text("t"), text(""), text("limit"), 1)));
+    assert_false(is_same(bucket_name_hash(&all, 1), key_hash(text(""), text(""), text("limit"), 1)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_do_not_run_together),
         cmocka_unit_test(test_every_byte_counts_a_nul_too),
         cmocka_unit_test(test_longest_texts_fit),
+        cmocka_unit_test(test_wider_scope_leaves_out_what_shares_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
