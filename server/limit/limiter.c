@@ -38,12 +38,28 @@ void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas) {
     quota_set_release(&old);
 }
 
-static void count_decision(struct limiter_metrics *metrics, const struct limiter_call *call) {
-    if (call->outcome != STORE_OK) {
+const char *limiter_outcome_text(enum limiter_outcome outcome) {
+    switch (outcome) {
+    case LIMITER_DECIDED:
+    case LIMITER_UNDECIDED:
+        break;
+#define LIMITER_OUTCOME_TEXT(name, text)                                                                       \
+    case LIMITER_##name:                                                                                       \
+        return text;
+        LIMITER_REFUSALS(LIMITER_OUTCOME_TEXT)
+#undef LIMITER_OUTCOME_TEXT
+    }
+    return "";
+}
+
+static void count_decision(struct limiter_metrics *metrics, struct limiter_call *call) {
+    bool takes = call->outcome == LIMITER_DECIDED && call->decision.allowed && call->kind != LIMITER_PEEK;
+    call->decision.granted_tokens = takes ? call->cost_tokens : 0;
+    if (call->outcome != LIMITER_DECIDED) {
         metric_inc(&metrics->undecided);
         return;
     }
-    if (call->peek) {
+    if (call->kind == LIMITER_PEEK) {
         metric_inc(&metrics->peeks);
         return;
     }
@@ -68,7 +84,7 @@ static void count_decision(struct limiter_metrics *metrics, const struct limiter
 }
 
 static void decide_by_default(struct limiter *limiter, struct limiter_call *call) {
-    call->outcome = STORE_OK;
+    call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){
         .allowed = quota_set_unknown(limiter->quotas) == QUOTA_UNKNOWN_ALLOW,
         .source = DECISION_NONE,
@@ -78,7 +94,7 @@ static void decide_by_default(struct limiter *limiter, struct limiter_call *call
 
 /* A quota that needs no bucket: unlimited, or banned by a limit whose rate is 0. */
 static void decide_at_once(struct limiter_call *call, const struct quota *quota) {
-    call->outcome = STORE_OK;
+    call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){
         .allowed = quota->is_unlimited, .matched = true, .source = DECISION_NONE, .limit_name = ""};
     for (uint32_t i = 0; i < quota->n_limits; i++) {
@@ -95,7 +111,7 @@ static void decide_at_once(struct limiter_call *call, const struct quota *quota)
 static void decide_by_verdict(struct limiter_call *call, const struct bucket_verdict *verdict) {
     const struct quota *quota = call->quota;
     int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
-    call->outcome = STORE_OK;
+    call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){
         .allowed = verdict->allowed,
         .matched = true,
@@ -131,12 +147,12 @@ static void decide_locally(struct limiter_call *call, int64_t now_us) {
         fallback_doubt(call->limiter->options.fallback, store->hash, now_us);
     }
     fallback_check(call->limiter->options.fallback, store->hash, store->part, call->cost_tokens, now_us,
-                   call->peek, &verdict);
+                   call->kind == LIMITER_PEEK, &verdict);
     decide_by_verdict(call, &verdict);
 }
 
 static void decide_by_policy(struct limiter_call *call, bool is_allowed) {
-    call->outcome = STORE_OK;
+    call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){.allowed = is_allowed, .matched = true, .limit_name = ""};
 }
 
@@ -183,7 +199,7 @@ static void settle_debt(struct limiter_call *call, int64_t now_us) {
 
 static void count_key(struct limiter_call *call, int64_t now_us) {
     struct hotkeys *hotkeys = call->limiter->options.hotkeys;
-    if (hotkeys == NULL || call->peek) {
+    if (hotkeys == NULL || call->kind == LIMITER_PEEK) {
         return;
     }
     struct hotkeys_count count = hotkeys_count(hotkeys, call->store.hash, now_us);
@@ -194,7 +210,7 @@ static void count_key(struct limiter_call *call, int64_t now_us) {
 }
 
 static void note_decision(struct limiter_call *call, int64_t now_us) {
-    if (call->hotkey != 0 && call->outcome == STORE_OK) {
+    if (call->hotkey != 0 && call->outcome == LIMITER_DECIDED) {
         hotkeys_note_decision(call->limiter->options.hotkeys, call->hotkey, &call->decision, now_us);
     }
 }
@@ -212,14 +228,14 @@ void limiter_tick(struct limiter *limiter, int64_t now_us) {
 /* In shadow mode the answer is counted and then allowed, and nobody is told to wait. */
 static void apply_mode(struct limiter_call *call, const struct quota *quota) {
     struct decision *decision = &call->decision;
-    if (quota->shadow == NULL || call->outcome != STORE_OK) {
+    if (quota->shadow == NULL || call->outcome != LIMITER_DECIDED) {
         return;
     }
     decision->would_deny = !decision->allowed;
     decision->allowed = true;
     decision->retry_after_us = 0;
     decision->wait_us = 0;
-    if (call->peek) {
+    if (call->kind == LIMITER_PEEK) {
         return;
     }
     atomic_fetch_add_explicit(decision->would_deny ? &quota->shadow->n_would_deny : &quota->shadow->n_allowed,
@@ -241,7 +257,8 @@ static void conclude(struct limiter_call *call, int64_t now_us) {
     } else if (limiter->options.fallback != NULL) {
         decide_degraded(call, now_us);
     } else {
-        call->outcome = store->outcome;
+        call->outcome = LIMITER_UNDECIDED;
+        call->store_outcome = store->outcome;
     }
     apply_mode(call, call->quota);
     note_decision(call, now_us);
@@ -269,6 +286,11 @@ static int64_t store_deadline(const struct limiter *limiter, const struct limite
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
     const struct quota *quota = quota_set_find(limiter->quotas, call->tenant, call->resource);
+    if (call->kind > LIMITER_PEEK || call->at_most || call->idempotency_key.len > 0) {
+        call->outcome = LIMITER_UNDECIDED; /* no store can do this yet */
+        call->store_outcome = STORE_REFUSED;
+        return LIMITER_DONE;
+    }
     if (quota == NULL) {
         decide_by_default(limiter, call);
         count_decision(limiter->metrics, call);
@@ -289,7 +311,7 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
         .part = &quota->parts[0],
         .name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key),
         .cost_tokens = call->cost_tokens,
-        .peek = call->peek,
+        .peek = call->kind == LIMITER_PEEK,
         .deadline_us = store_deadline(limiter, call, now_us),
         .done = limiter_on_store_done,
     };

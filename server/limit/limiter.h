@@ -68,19 +68,60 @@ struct limiter_options {
     struct hotkeys *hotkeys;   /* borrowed; NULL: nobody wants to know */
 };
 
+enum limiter_kind { LIMITER_CHECK, LIMITER_PEEK, LIMITER_REFUND, LIMITER_RESERVE, LIMITER_SETTLE };
+
+/* Why a call is refused: name, sentence for the caller. */
+#define LIMITER_REFUSALS(X)                                                                                    \
+    X(NOT_FOUND, "reservation_id: unknown, settled already, or timed out")                                     \
+    X(KEY_REUSED, "idempotency_key: was used with another request")
+
+enum limiter_outcome {
+    LIMITER_DECIDED,   /* `decision` stands, or `booking` */
+    LIMITER_UNDECIDED, /* the store failed and nobody stood in for it: store_outcome says why */
+#define LIMITER_OUTCOME_ENUM(name, text) LIMITER_##name,
+    LIMITER_REFUSALS(LIMITER_OUTCOME_ENUM)
+#undef LIMITER_OUTCOME_ENUM
+};
+/* Of a refusal. */
+const char *limiter_outcome_text(enum limiter_outcome outcome);
+
+#define LIMITER_MEMO_US INT64_C(300000000) /* for so long a call with an idempotency key is not done again */
+
+/* What a refund or a settlement has come to. */
+struct limiter_booking {
+    bool matched;           /* a quota matched; else nothing was booked */
+    bool repeated;          /* the answer to an earlier call with this idempotency key */
+    const char *limit_name; /* of the limit with the least left now; "" when none; until `done` returns */
+    int64_t limit_tokens, remaining_tokens; /* of it */
+    int64_t returned_tokens;                /* the least that a limit took up, in whole tokens */
+    int64_t taken_tokens; /* of a settlement beyond the estimate: the least that a limit gave */
+};
+
 struct limiter_call;
 typedef void (*limiter_done_fn)(struct limiter_call *call);
 
 struct limiter_call {
     /* in; the bytes are read only inside limiter_check */
     struct bytes tenant, resource, key;
-    int64_t cost_tokens; /* 1 ... BUCKET_MAX_TOKENS */
-    bool peek;
+    enum limiter_kind kind;
+    int64_t cost_tokens;          /* 1 ... BUCKET_MAX_TOKENS; of a settlement what was used, 0 ... */
+    bool at_most;                 /* of a check: grant what is there of the cost, at least 1 */
+    struct bytes idempotency_key; /* at most STORE_MEMO_KEY_MAX_BYTES; empty: none. Not of a peek */
+    /* of a reservation its new id, drawn at random, which becomes the first call's when it is repeated; of a settlement
+     * that which is settled */
+    uint8_t reservation[STORE_RESERVATION_ID_BYTES];
+    int64_t ttl_us; /* of a reservation: it can be settled for so long */
+    bool
+        returns_on_timeout; /* ... and goes back then; else it stands. Should the frontend end before, it stands */
+    bool is_undo;           /* a refund of what this limiter granted a moment ago, by undo_source */
+    enum decision_source undo_source;
     int64_t deadline_us;
     limiter_done_fn done;
-    /* out: the decision stands when outcome is STORE_OK; its limit_name until `done` returns */
-    enum store_outcome outcome;
-    struct decision decision;
+    /* out */
+    enum limiter_outcome outcome;
+    enum store_outcome store_outcome; /* when LIMITER_UNDECIDED */
+    struct decision decision;         /* of check, peek and reserve; its limit_name until `done` returns */
+    struct limiter_booking booking;   /* of refund and settle */
     /* the limiter's own while pending */
     struct limiter *limiter;
     const struct quota *quota;

@@ -88,7 +88,7 @@ static void test_store_decides_by_the_quota_found(void **state) {
     assert_int_equal(bench.store.last.part->n_limits, 2);
     assert_int_equal(bench.store.last.cost_tokens, 3);
     assert_int_equal(bench.store.last.deadline_us, 1008000); /* the store's is nearer than the request's */
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(call.decision.allowed && call.decision.matched);
     assert_string_equal(call.decision.limit_name, "large");
     assert_int_equal(call.decision.limit_tokens, 50);
@@ -146,13 +146,13 @@ static void test_peeks_and_failures_are_no_decisions(void **state) {
     struct bench bench;
     setup(&bench, two_limits);
     struct limiter_call call = call_of("acme", "api");
-    call.peek = true;
+    call.kind = LIMITER_PEEK;
     limiter_check(bench.limiter, &call, 0);
     assert_true(bench.store.last.peek);
     bench.store.outcome = STORE_DOWN;
     call = call_of("acme", "api");
     limiter_check(bench.limiter, &call, 0);
-    assert_int_equal(call.outcome, STORE_DOWN);
+    assert_int_equal(call.store_outcome, STORE_DOWN);
     assert_int_equal(metric_get(&bench.metrics.peeks), 1);
     assert_int_equal(metric_get(&bench.metrics.undecided), 1);
     assert_int_equal(metric_get(&bench.metrics.allowed_store), 0);
@@ -173,8 +173,8 @@ static void test_debt_is_shown_as_nothing_left(void **state) {
 static const char *const slow_five = "tenants: {acme: {api: {limits: [{name: five, rate: 1/h, burst: 5}]}}}";
 
 static bool is_local(const struct limiter_call *call) {
-    return call->outcome == STORE_OK && call->decision.matched && call->decision.source == DECISION_LOCAL &&
-           call->decision.degraded;
+    return call->outcome == LIMITER_DECIDED && call->decision.matched &&
+           call->decision.source == DECISION_LOCAL && call->decision.degraded;
 }
 
 static struct limiter_call ask(struct bench *bench, int64_t cost_tokens) {
@@ -326,7 +326,7 @@ static void test_an_unlimited_quota_asks_nobody(void **state) {
     struct bench bench;
     setup(&bench, "tenants: {acme: {api: {unlimited: true}}}");
     struct limiter_call call = ask(&bench, 1000);
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(call.decision.allowed && call.decision.matched && !call.decision.would_deny);
     assert_int_equal(call.decision.source, DECISION_NONE);
     assert_string_equal(call.decision.limit_name, "");
@@ -340,7 +340,7 @@ static void test_a_banned_quota_denies_for_ever(void **state) {
     struct bench bench;
     setup(&bench, "tenants: {acme: {api: {limits: [{name: a, rate: 5/s}, {name: ban, rate: 0, burst: 9}]}}}");
     struct limiter_call call = ask(&bench, 1);
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(!call.decision.allowed && call.decision.matched);
     assert_int_equal(call.decision.source, DECISION_NONE);
     assert_string_equal(call.decision.limit_name, "ban");
@@ -384,7 +384,7 @@ static void test_a_peek_in_shadow_is_not_counted(void **state) {
     setup(&bench, in_shadow);
     bench.store.verdict = (struct bucket_verdict){.retry_after_us = 123};
     struct limiter_call call = call_of("acme", "api");
-    call.peek = true;
+    call.kind = LIMITER_PEEK;
     limiter_check(bench.limiter, &call, 1000000);
     assert_true(call.decision.allowed && call.decision.would_deny);
     assert_int_equal(call.quota->shadow->n_would_deny, 0);
@@ -414,7 +414,7 @@ static void test_a_call_nobody_decides_is_not_allowed_by_shadow(void **state) {
     setup(&bench, in_shadow);
     bench.store.outcome = STORE_NO_MEMORY;
     struct limiter_call call = ask(&bench, 1);
-    assert_int_equal(call.outcome, STORE_NO_MEMORY);
+    assert_int_equal(call.store_outcome, STORE_NO_MEMORY);
     assert_int_equal(metric_get(&bench.metrics.would_deny), 0);
     teardown(&bench);
 }
@@ -468,7 +468,7 @@ static void check_key(struct bench *bench, const char *key, bool is_peek, int n)
     for (int i = 0; i < n; i++) {
         struct limiter_call call = call_of("acme", "api");
         call.key = text(key);
-        call.peek = is_peek;
+        call.kind = is_peek ? LIMITER_PEEK : LIMITER_CHECK;
         assert_int_equal(limiter_check(bench->limiter, &call, 1000000), LIMITER_DONE);
     }
 }
