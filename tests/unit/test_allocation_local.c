@@ -216,8 +216,10 @@ static bool encode_and_decode(void *arg) {
     }
     request = (struct wire_request){.id = 7, .call = WIRE_CALL_CHECK_BATCH, .n_checks = WIRE_BATCH_MAX};
     for (size_t i = 0; i < WIRE_BATCH_MAX; i++) {
-        request.checks[i] = (struct wire_check){
-            {(const uint8_t *)"demo", 4}, {(const uint8_t *)"hello", 5}, {(const uint8_t *)"alice", 5}, 1};
+        request.checks[i] = (struct wire_check){.tenant = {(const uint8_t *)"demo", 4},
+                                                .resource = {(const uint8_t *)"hello", 5},
+                                                .key = {(const uint8_t *)"alice", 5},
+                                                .cost = 1};
     }
     size_t n = wire_encode_request(&request, frame, sizeof frame);
     assert_int_equal(frame_parse(frame, n, &parsed), FRAME_READY);
@@ -334,8 +336,10 @@ static size_t put_request(uint8_t *out, size_t cap, uint64_t id, enum wire_call 
     static struct wire_request request;
     request = (struct wire_request){.id = id, .call = call, .n_checks = n_checks};
     for (size_t i = 0; i < n_checks; i++) {
-        request.checks[i] = (struct wire_check){
-            {(const uint8_t *)"demo", 4}, {(const uint8_t *)"hello", 5}, {(const uint8_t *)"alice", 5}, 1};
+        request.checks[i] = (struct wire_check){.tenant = {(const uint8_t *)"demo", 4},
+                                                .resource = {(const uint8_t *)"hello", 5},
+                                                .key = {(const uint8_t *)"alice", 5},
+                                                .cost = 1};
     }
     size_t n = wire_encode_request(&request, out, cap);
     assert_true(n > 0);
