@@ -76,6 +76,17 @@ bool quota_rules_check(struct quota_rules *rules, struct status *status) {
     return true;
 }
 
+bool quota_check_scopes(const struct quota_rules *rules, struct bytes tenant, struct status *status) {
+    bool is_everyone = tenant.len == 1 && tenant.data[0] == '*';
+    for (uint32_t i = 0; i < rules->n_limits && !is_everyone; i++) {
+        if (rules->scopes[i] == BUCKET_GLOBAL) {
+            return status_fail(status, "'%s' has scope global, which is for quotas of tenant \"*\" alone",
+                               rules->limit_names[i]);
+        }
+    }
+    return true;
+}
+
 static bool limits_are_equal(const struct bucket_limit *a, const struct bucket_limit *b) {
     return a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
            a->period_s == b->period_s && a->burst_utok == b->burst_utok;

@@ -81,6 +81,10 @@ bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes na
 /* Sets the ids of the limits from their names, and puts those of scope key first. False with a reason: no limits or too many, or limits beside
  * is_unlimited, or a bad name. */
 bool quota_rules_check(struct quota_rules *rules, struct status *status) __attribute__((warn_unused_result));
+/* May a quota of this tenant (a name or "*") have limits of these scopes? A global one is for tenant "*" alone: it is
+ * shared by those who have no quota of their own. False with a reason. */
+bool quota_check_scopes(const struct quota_rules *rules, struct bytes tenant, struct status *status)
+    __attribute__((warn_unused_result));
 /* Of rules that were checked. */
 bool quota_rules_are_equal(const struct quota_rules *a, const struct quota_rules *b);
 

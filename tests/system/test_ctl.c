@@ -93,12 +93,13 @@ static void test_set_puts_what_was_told(void **state) {
 static void test_set_keeps_the_name_of_the_limit(void **state) {
     struct world *world = *state;
     fake_http_reply(world->fake, 200,
-                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"per_key\",\"rate\":\"5/s\"}]}}");
+                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"per_key\",\"rate\":\"5/"
+                    "s\",\"scope\":\"tenant\"}]}}");
     fake_http_reply(world->fake, 200, SET);
     CTL(world, "quota", "set", "acme", "api.read", "--rate", "100/s");
     assert_heard(world, "GET /v1/tenants/acme/quotas/api.read\n"
                         "PUT /v1/tenants/acme/quotas/api.read\nContent-Type: application/json\n"
-                        "{\"limits\":[{\"name\":\"per_key\",\"rate\":\"100/s\"}]}\n");
+                        "{\"limits\":[{\"name\":\"per_key\",\"rate\":\"100/s\",\"scope\":\"tenant\"}]}\n");
     fake_http_reply(world->fake, 200,
                     "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"a\",\"rate\":\"5/s\"},"
                     "{\"name\":\"b\",\"rate\":\"9/h\"}]}}");

@@ -126,6 +126,18 @@ static void test_limits_of_keys_come_first_in_a_part_of_their_own(void **state) 
     quota_release(&quota);
 }
 
+static void test_a_global_limit_is_for_everybody_alone(void **state) {
+    (void)state;
+    struct status status;
+    struct quota_rules rules = rules_of((const char *const[]){"key", "site"}, 2);
+    rules.scopes[1] = BUCKET_PER_TENANT;
+    assert_true(quota_check_scopes(&rules, bytes_of("acme"), &status));
+    rules.scopes[1] = BUCKET_GLOBAL;
+    assert_true(quota_check_scopes(&rules, bytes_of("*"), &status));
+    assert_false(quota_check_scopes(&rules, bytes_of("acme"), &status));
+    assert_string_equal(status.text, "'site' has scope global, which is for quotas of tenant \"*\" alone");
+}
+
 static void test_a_rate_of_nothing_is_a_ban(void **state) {
     (void)state;
     struct status status;
@@ -171,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_rules_are_equal_when_everything_is),
         cmocka_unit_test(test_a_quota_holds_its_pattern_and_its_rules),
         cmocka_unit_test(test_limits_of_keys_come_first_in_a_part_of_their_own),
+        cmocka_unit_test(test_a_global_limit_is_for_everybody_alone),
         cmocka_unit_test(test_a_rate_of_nothing_is_a_ban),
         cmocka_unit_test(test_tenants_come_before_resources),
     };
