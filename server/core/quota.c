@@ -231,6 +231,15 @@ struct bytes quota_resource(const struct quota *quota) {
     return (struct bytes){.data = quota_tenant(quota).data + quota->tenant_len, .len = quota->resource_len};
 }
 
+struct bucket_name quota_part_bucket(const struct quota *quota, const struct quota_part *part,
+                                     struct bytes tenant, struct bytes resource, struct bytes key) {
+    if (part->scope != BUCKET_PER_KEY) {
+        const char *name = quota->limit_names[part->first_limit];
+        key = (struct bytes){.data = (const uint8_t *)name, .len = strlen(name)};
+    }
+    return bucket_name_of(part->scope, tenant, resource, key);
+}
+
 void quota_get_rules(const struct quota *quota, struct quota_rules *rules) {
     *rules = (struct quota_rules){
         .is_unlimited = quota->is_unlimited,

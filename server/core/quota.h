@@ -105,6 +105,9 @@ void quota_release(struct quota **quota);
 /* The pattern that it was made for; borrowed. Of quotas from quota_create alone. */
 struct bytes quota_tenant(const struct quota *quota);
 struct bytes quota_resource(const struct quota *quota);
+/* The bucket that a check of (tenant, resource, key) has in the part; borrows the texts, and the limit's name. */
+struct bucket_name quota_part_bucket(const struct quota *quota, const struct quota_part *part,
+                                     struct bytes tenant, struct bytes resource, struct bytes key);
 void quota_get_rules(const struct quota *quota, struct quota_rules *rules);
 /* By tenant, then by resource, bytewise: below, at or above 0, as memcmp. */
 int quota_compare(const struct quota *quota, struct bytes tenant, struct bytes resource);
