@@ -128,8 +128,8 @@ static void test_documented_bytes(void **state) {
     static const uint8_t asked[] = "\x00\x00\x00\x00\x1d\x08\x01\x10\xfa\x01\x22\x16\x0a\x04"
                                    "demo\x12\x05hello\x1a\x05"
                                    "alice\x20\x03";
-    static const uint8_t answered[] = "\x00\x00\x00\x00\x1b\x08\x01\x22\x17\x08\x01\x10\x05\x18\x01\x22\x07"
-                                      "per_key\x28\x0a\x30\x07\x40\xc0\xcf\x24";
+    static const uint8_t answered[] = "\x00\x00\x00\x00\x1d\x08\x01\x22\x19\x08\x01\x10\x05\x18\x01\x22\x07"
+                                      "per_key\x28\x0a\x30\x07\x40\xc0\xcf\x24\x60\x03";
     f->asked = (struct wire_request){.id = 1,
                                      .timeout_ms = 250,
                                      .call = WIRE_CALL_CHECK,
@@ -147,7 +147,8 @@ static void test_documented_bytes(void **state) {
                                                                .limit_name = BYTES("per_key"),
                                                                .limit = 10,
                                                                .remaining = 7,
-                                                               .reset_after_us = 600000}};
+                                                               .reset_after_us = 600000,
+                                                               .granted = 3}};
     assert_int_equal(wire_fixture_send_response(f), sizeof answered - 1);
     assert_memory_equal(f->frame, answered, sizeof answered - 1);
 }
