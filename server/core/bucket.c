@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SLOWEST_PERIOD_S = 30 * 24 * 3600 };
@@ -185,4 +186,19 @@ void bucket_check(struct bucket_record *record, const struct bucket_limit *limit
         write_record(record, &view, limits, n_limits, now_us, 0);
         verdict->changed = true;
     }
+}
+
+int64_t bucket_book(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                    const int64_t *gains_utok, int64_t now_us) {
+    struct bucket_view view;
+    view_record(&view, record, limits, n_limits, now_us);
+    int64_t least_utok = INT64_MAX;
+    for (uint32_t i = 0; i < n_limits; i++) {
+        int64_t burst_utok = limits[i].burst_utok, before_utok = view.utok[i];
+        view.utok[i] = max_int64(-burst_utok, min_int64(burst_utok, before_utok + gains_utok[i]));
+        int64_t gained_utok = view.utok[i] - before_utok;
+        least_utok = llabs(gained_utok) < llabs(least_utok) ? gained_utok : least_utok;
+    }
+    write_record(record, &view, limits, n_limits, now_us, 0);
+    return least_utok;
 }

@@ -99,4 +99,10 @@ void bucket_describe_allowed(const struct bucket_record *left, const struct buck
                              uint32_t n_limits, int64_t cost_tokens, int64_t now_us,
                              struct bucket_verdict *verdict);
 
+/* Adds `gains_utok` to the levels, below 0 to take whatever they are: none rises above its burst or falls below
+ * -burst. All limits are then in the record, in the order of `limits`. Returns the gain of
+ * the limit that gained or lost the least, after these bounds; a refill since the record's time is no gain. */
+int64_t bucket_book(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                    const int64_t *gains_utok, int64_t now_us);
+
 #endif

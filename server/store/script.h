@@ -29,9 +29,18 @@ extern const struct script script_heartbeat;
 /* Each takes the 2 keys and the argument that lua/README.md names. */
 extern const struct script script_fleet_list, script_quota_put, script_quota_note;
 
+/* EVALSHA script_take.sha1 3 RECORD_KEY MEMO_KEY RESERVATION_KEY ARGUMENT, as script_take.h packs it; likewise
+ * script_give. A key that has no use is the record's again. */
+extern const struct script script_take, script_give;
+
+/* Writes limits as every script takes them, SCRIPT_LIMIT_BYTES for each, and returns where they ended. NULL: a limit's
+ * count is 0. */
+enum { SCRIPT_LIMIT_BYTES = 28 };
+uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits, uint8_t *out);
+
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,
-    SCRIPT_CHECK_LIMIT_BYTES = 28,
+    SCRIPT_CHECK_LIMIT_BYTES = SCRIPT_LIMIT_BYTES,
     SCRIPT_CHECK_CHARGE_BYTES = 8,
     SCRIPT_CHECK_ARG_MAX_BYTES =
         SCRIPT_CHECK_HEAD_BYTES + BUCKET_MAX_LIMITS * (SCRIPT_CHECK_LIMIT_BYTES + SCRIPT_CHECK_CHARGE_BYTES),

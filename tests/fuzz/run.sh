@@ -16,6 +16,12 @@ for fuzzer in "$1"/fuzz_*[!.]?; do
             '"on_store_failure":"deny","mode":"shadow"' >"$dir/$name/full"
         printf '{"unlimited":true}' >"$dir/$name/unlimited"
         ;;
+    fuzz_redis_reply)
+        printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots"
+        printf '\377\04417\r\n\1\0\0\0\0\0\0\0\0\100\102\017\0\0\0\0\0\r\n' >"$dir/$name/taken"
+        printf '\377\04434\r\n\0020123456789abcde\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n' >"$dir/$name/repeated"
+        printf '\377\04446\r\n\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\r\n' >"$dir/$name/given"
+        ;;
     fuzz_wire) # refund, reserve, settle, an all-or-nothing batch; booked, reserved
         printf '\010\001\102\015\012\001t\022\001r\040\005\052\003abc' >"$dir/$name/refund"
         printf '\010\001\112\020\012\001t\022\001r\050\350\007\060\001\072\003abc' >"$dir/$name/reserve"
@@ -28,7 +34,6 @@ for fuzzer in "$1"/fuzz_*[!.]?; do
         printf '\377\0\0\0\0\031\010\002\112\025\012\004demo\022\005hello\040\002\050\350\007\060\001' >"$dir/$name/calls"
         printf '\0\0\0\0\023\010\003\102\017\012\004demo\022\005hello\040\002' >>"$dir/$name/calls"
         ;;
-    fuzz_redis_reply) printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots" ;;
     esac
     if "$fuzzer" -max_total_time="${FUZZ_SECONDS:-20}" -max_len=8192 -timeout=5 -rss_limit_mb=1024 \
         -artifact_prefix="$dir/$name-" "$dir/$name" >"$dir/$name.log" 2>&1; then

@@ -244,6 +244,15 @@ static enum store_outcome take(struct store *store, const struct quota_part *quo
     return call.outcome;
 }
 
+/* The same with an idempotency key, for which the table of notes is made. */
+static enum store_outcome take_once(struct store *store, const struct quota_part *quota) {
+    const struct store_memo memo = {.key = {(const uint8_t *)"once", 4}, .ttl_us = 1000};
+    struct store_wish wish = {.cost_tokens = 1};
+    struct store_take call = {.part = quota, .wishes = &wish, .n_wishes = 1, .memo = &memo};
+    assert_int_equal(store_take(store, &call, 1000), STORE_DONE);
+    return call.outcome;
+}
+
 /* More keys than there is room for, so that the overflow bucket is made. */
 static bool fill_embedded(void *arg) {
     (void)arg;
@@ -259,6 +268,11 @@ static bool fill_embedded(void *arg) {
         assert_true(outcome == STORE_OK || (outcome == STORE_NO_MEMORY && failing_malloc_has_failed()));
         is_good = is_good && outcome == STORE_OK;
     }
+    if (store != NULL) {
+        enum store_outcome outcome = take_once(store, &quota);
+        assert_true(outcome == STORE_OK || (outcome == STORE_NO_MEMORY && failing_malloc_has_failed()));
+        is_good = is_good && outcome == STORE_OK;
+    }
     failing_malloc_end();
     if (store == NULL) {
         assert_out_of_memory(&status);
@@ -266,6 +280,7 @@ static bool fill_embedded(void *arg) {
     }
     failing_malloc_relieve();
     assert_int_equal(take(store, &quota, 100), STORE_OK);
+    assert_int_equal(take_once(store, &quota), STORE_OK);
     assert_true(metric_get(&metrics.overflowed) > 0);
     store_destroy(&store);
     return is_good;
@@ -273,7 +288,7 @@ static bool fill_embedded(void *arg) {
 
 static void test_the_embedded_store_decides_or_says_why_not(void **state) {
     (void)state;
-    failing_malloc_sweep(fill_embedded, NULL, 3);
+    failing_malloc_sweep(fill_embedded, NULL, 5);
 }
 
 /* ---- requests over a socket ---- */

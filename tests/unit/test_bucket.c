@@ -345,6 +345,30 @@ static void test_a_limit_without_a_rate_gains_nothing(void **state) {
     assert_int_equal(verdict.reset_after_us, BUCKET_MAX_EXACT);
 }
 
+static void test_what_is_booked_stays_between_the_bounds(void **state) {
+    (void)state;
+    const struct bucket_limit limits[] = {
+        {.id = 1, .count = 1, .period_s = 1, .burst_utok = 10000000},
+        {.id = 2, .count = 1, .period_s = 1, .burst_utok = 4000000},
+    };
+    const int64_t five[] = {5000000, 5000000}, minus_nine[] = {-9000000, -9000000}, nothing[] = {0, 0};
+    struct bucket_record record = {.at_us = 0, .n_levels = 2, .levels = {{2, 1000000}, {1, 2000000}}};
+    assert_int_equal(bucket_book(&record, limits, 2, five, 1000000), 2000000);
+    assert_int_equal(record.at_us, 1000000);
+    assert_int_equal(record.levels[0].id, 1);
+    assert_int_equal(record.levels[0].utok, 8000000);
+    assert_int_equal(record.levels[1].utok, 4000000);
+    assert_int_equal(bucket_book(&record, limits, 2, minus_nine, 1000000), -8000000);
+    assert_int_equal(record.levels[0].utok, -1000000);
+    assert_int_equal(record.levels[1].utok, -4000000);
+    assert_int_equal(bucket_book(&record, limits, 2, nothing, 2000000), 0);
+    assert_int_equal(record.levels[0].utok, 0);
+    struct bucket_record none = {0};
+    assert_int_equal(bucket_book(&none, limits, 2, five, 7), 0);
+    assert_int_equal(none.n_levels, 2);
+    assert_int_equal(none.levels[0].utok, 10000000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rate_is_kept_in_lowest_terms),
@@ -371,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_times_saturate),
         cmocka_unit_test(test_peek_tells_and_takes_nothing),
         cmocka_unit_test(test_a_limit_without_a_rate_gains_nothing),
+        cmocka_unit_test(test_what_is_booked_stays_between_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
