@@ -79,23 +79,6 @@ bool script_record_parse(struct bytes bytes, struct bucket_record *record) {
     return true;
 }
 
-/* Could this check have left this record, having charged its cost? */
-static bool is_left_by_check(const struct bucket_record *record, const struct script_check *check,
-                             int64_t now_us) {
-    if (record->n_levels != check->n_limits || record->at_us < now_us ||
-        record->at_us > now_us + BUCKET_CLOCK_SLACK_US) {
-        return false;
-    }
-    for (uint32_t i = 0; i < check->n_limits; i++) {
-        int64_t most_utok = check->limits[i].burst_utok - check->cost_tokens * BUCKET_UTOK_PER_TOKEN;
-        if (record->levels[i].id != check->limits[i].id || record->levels[i].utok < 0 ||
-            record->levels[i].utok > most_utok) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct check_reply {
     bool allowed;
     int64_t now_us;
@@ -128,7 +111,8 @@ bool script_check_parse(struct bytes bytes, const struct script_check *check, st
         return false;
     }
     if (reply.allowed) {
-        if (check->peek || !is_left_by_check(&reply.record, check, reply.now_us)) {
+        if (check->peek || !bucket_is_left_by(&reply.record, check->limits, check->n_limits, check->cost_tokens,
+                                              reply.now_us)) {
             return false;
         }
         bucket_describe_allowed(&reply.record, check->limits, check->n_limits, check->cost_tokens, reply.now_us,

@@ -10,8 +10,12 @@
 #define DAY_US (86400 * SECOND_US)
 
 static int64_t at(int year, int month, int day, int hour, int minute, int second) {
-    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour,
-                      .tm_min = minute, .tm_sec = second};
+    struct tm date = {.tm_year = year - 1900,
+                      .tm_mon = month - 1,
+                      .tm_mday = day,
+                      .tm_hour = hour,
+                      .tm_min = minute,
+                      .tm_sec = second};
     return (int64_t)timegm(&date) * SECOND_US;
 }
 
@@ -45,7 +49,8 @@ static void test_start_belongs_to_the_period_and_end_does_not(void **state) {
 
 static void test_week_begins_on_monday(void **state) {
     (void)state;
-    assert_period(CALENDAR_WEEK, at(2026, 11, 16, 0, 0, 0), at(2026, 11, 16, 0, 0, 0), at(2026, 11, 23, 0, 0, 0));
+    assert_period(CALENDAR_WEEK, at(2026, 11, 16, 0, 0, 0), at(2026, 11, 16, 0, 0, 0),
+                  at(2026, 11, 23, 0, 0, 0));
     assert_period(CALENDAR_WEEK, at(2026, 11, 22, 23, 59, 59), at(2026, 11, 16, 0, 0, 0),
                   at(2026, 11, 23, 0, 0, 0));
     assert_period(CALENDAR_WEEK, at(2024, 12, 31, 1, 0, 0), at(2024, 12, 30, 0, 0, 0), at(2025, 1, 6, 0, 0, 0));
