@@ -128,6 +128,8 @@ static const char *reason_of(enum store_outcome outcome) {
         return "the answer of Redis makes no sense";
     case STORE_NO_MEMORY:
         return "out of memory";
+    case STORE_FULL:
+        return "there is no room left to remember it";
     }
     return "";
 }

@@ -45,6 +45,7 @@
     LIMITER_DEGRADED(X, redirected)                                                                            \
     LIMITER_DEGRADED(X, bad_reply)                                                                             \
     LIMITER_DEGRADED(X, no_memory)                                                                             \
+    LIMITER_DEGRADED(X, full)                                                                                  \
     X(debts, METRIC_COUNTER, "sluice_debts_total", "result=\"told\"",                                          \
       "Debts of keys (what was granted locally) that went with a check, by what became of them")               \
     X(debts_returned, METRIC_COUNTER, "sluice_debts_total", "result=\"kept\"", "")                             \

@@ -1,9 +1,14 @@
-/* store.h — the shared truth as the limiter sees it: take tokens from a bucket, now or soon.
+/* store.h — the shared truth as the limiter sees it: take tokens from a bucket or give them back, now or soon.
  *
- * A store is used by one thread. `check` either decides at once (STORE_DONE: call->outcome and, when it is
- * STORE_OK, call->verdict are set, and `done` is never called) or returns STORE_PENDING and calls call->done
- * exactly once later, from the event loop (or from destroy), never before returning, and no later than
- * call->deadline_us plus the loop's latency. The call's memory is the caller's and must live until then. */
+ * A store is used by one thread. Each operation works on one record, and either ends at once (STORE_DONE: the
+ * call's `outcome` and, when it is STORE_OK, its other results are set, and `done` is never called) or returns
+ * STORE_PENDING and calls `done` exactly once later, from the event loop (or from destroy), never before
+ * returning, and no later than `deadline_us` plus the loop's latency. The call's memory, and what its pointers
+ * point to, is the caller's and must live until then; only where that is said, less.
+ *
+ *   check  one cost, or a look                  the short way of a single check
+ *   take   many costs, or one with more wishes  joined checks; at most so many; idempotency key; reservation
+ *   give   tokens back                          refund; settling a reservation */
 #ifndef SLUICE_STORE_STORE_H
 #define SLUICE_STORE_STORE_H
 
@@ -25,7 +30,8 @@
     X(REFUSED, refused, false, "store: the shard refused the check")                                           \
     X(REDIRECTED, redirected, false, "store: too many redirections")                                           \
     X(BAD_REPLY, bad_reply, true, "store: the shard's reply was not understood")                               \
-    X(NO_MEMORY, no_memory, false, "store: out of memory")
+    X(NO_MEMORY, no_memory, false, "store: out of memory")                                                     \
+    X(FULL, full, false, "store: no room to remember an idempotency key or a reservation")
 #define STORE_OUTCOMES(X) X(OK, ok, true, "decided") STORE_FAILURES(X)
 
 enum store_outcome {
@@ -60,11 +66,107 @@ struct store_call {
     struct bucket_record record; /* when STORE_OK: as it stands now, in this process' monotonic time */
 };
 
+enum {
+    STORE_MAX_WISHES = 256,
+    STORE_FINGERPRINT_BYTES = 16,
+    STORE_MEMO_KEY_MAX_BYTES = 64,
+    STORE_RESERVATION_ID_BYTES = 16,
+};
+
+/* The wish that a call with this idempotency key is done once: the store keeps its answer, also a denial, beside the
+ * record, and whoever calls again within `ttl_us` is given that answer and changes nothing. Keys of takes and gives
+ * of one record are in one space; each record has its own. A call with a memo may be repeated whatever became of it,
+ * also on another frontend. */
+struct store_memo {
+    struct bytes key;                             /* any 1 to STORE_MEMO_KEY_MAX_BYTES bytes */
+    uint8_t fingerprint[STORE_FINGERPRINT_BYTES]; /* of all that was asked for */
+    int64_t ttl_us;                               /* at least 1000; kept in milliseconds, rounded up */
+};
+
+enum store_answer {
+    STORE_FRESH,     /* done now */
+    STORE_REPEATED,  /* an earlier call with this key and fingerprint was done; these are its results */
+    STORE_KEY_REUSED /* an earlier call with this key had another fingerprint; nothing was done, no results */
+};
+
+/* What was taken is noted under `id`, drawn at random by the caller, and may be settled for `ttl_us`. After that the
+ * note is gone and what was taken stays taken. Who is to return it then settles it with 0 himself, and asks for a note
+ * that lasts somewhat longer. */
+struct store_reservation {
+    uint8_t id[STORE_RESERVATION_ID_BYTES];
+    int64_t ttl_us; /* at least 1000; kept in milliseconds, rounded up */
+};
+
+struct store_wish {
+    int64_t cost_tokens;           /* in: 1 ... BUCKET_MAX_TOKENS */
+    struct bucket_verdict verdict; /* out */
+};
+
+struct store_take;
+typedef void (*store_take_done_fn)(struct store_take *take);
+
+/* Wishes are decided in their order by the rules of bucket_check, at one instant: a later, smaller one may be
+ * granted where an earlier one is not. */
+struct store_take {
+    /* in */
+    const struct quota_part *part;
+    struct bucket_name name; /* its texts are read only inside `take` */
+    struct hash128 hash;     /* of the name */
+    struct store_wish *wishes;
+    uint32_t n_wishes; /* 1 ... STORE_MAX_WISHES; 1 with any of the next three */
+    bool at_most;      /* grant what is there of the cost, in whole tokens and at least 1; when there is none,
+                          the denial is that of a cost of 1 */
+    const struct store_memo *memo;               /* NULL: none; read only inside `take` */
+    const struct store_reservation *reservation; /* NULL: none; noted when granted; read only inside `take` */
+    const int64_t *charges_utok;                 /* as in store_call */
+    int64_t deadline_us;                         /* monotonic */
+    store_take_done_fn done;
+    /* out */
+    enum store_outcome outcome;
+    enum store_answer answer;                           /* STORE_FRESH without a memo */
+    int64_t granted_tokens;                             /* to all wishes together; 0: all denied */
+    uint8_t reservation_id[STORE_RESERVATION_ID_BYTES]; /* when granted: of the first call, if repeated */
+    /* out, of a pending call that was STORE_FRESH */
+    int64_t done_at_us;          /* monotonic; of every pending call */
+    struct bucket_record record; /* as it stands now, in this process' monotonic time */
+};
+
+struct store_give;
+typedef void (*store_give_done_fn)(struct store_give *give);
+
+/* Every limit of the record gains the same, but no level rises above its burst (less what is out on lease), nor falls
+ * below -burst. */
+struct store_give {
+    /* in */
+    const struct quota_part *part;
+    struct bucket_name name; /* its texts are read only inside `give` */
+    struct hash128 hash;     /* of the name */
+    /* Without a reservation: what is given back; negative: taken, whatever the levels are. With one: what was spent of
+     * it; the record gains what was reserved less that, and the note is gone. At most BUCKET_MAX_TOKENS, either way */
+    int64_t tokens;
+    const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES, read only inside `give` */
+    const struct store_memo *memo; /* NULL: none; read only inside `give` */
+    int64_t deadline_us;           /* monotonic */
+    store_give_done_fn done;
+    /* out */
+    enum store_outcome outcome;
+    enum store_answer answer;
+    bool is_unknown;         /* there is no such reservation (any more); nothing was done, no further results */
+    int64_t reserved_tokens; /* of the reservation */
+    int64_t booked_utok;     /* what every limit gained (negative: lost) at least, after the bounds */
+    struct bucket_verdict verdict; /* limit_index is that with the least left; with what is left, reset, full */
+    /* out, of a pending call that was STORE_FRESH and not unknown */
+    int64_t done_at_us;          /* monotonic; of every pending call */
+    struct bucket_record record; /* as it stands now, in this process' monotonic time */
+};
+
 struct store;
 
 struct store_ops {
     enum decision_source source; /* DECISION_STORE or DECISION_EMBEDDED */
     enum store_progress (*check)(struct store *store, struct store_call *call, int64_t now_us);
+    enum store_progress (*take)(struct store *store, struct store_take *take, int64_t now_us);
+    enum store_progress (*give)(struct store *store, struct store_give *give, int64_t now_us);
     bool (*is_ready)(const struct store *store); /* can it decide for every key at this moment? */
     void (*destroy)(struct store *store);        /* pending calls are done as STORE_DOWN; frees the store */
 };
@@ -76,6 +178,14 @@ struct store {
 
 static inline enum store_progress store_check(struct store *store, struct store_call *call, int64_t now_us) {
     return store->ops->check(store, call, now_us);
+}
+
+static inline enum store_progress store_take(struct store *store, struct store_take *take, int64_t now_us) {
+    return store->ops->take(store, take, now_us);
+}
+
+static inline enum store_progress store_give(struct store *store, struct store_give *give, int64_t now_us) {
+    return store->ops->give(store, give, now_us);
 }
 
 static inline bool store_is_ready(const struct store *store) {

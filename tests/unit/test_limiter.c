@@ -206,7 +206,7 @@ static void test_every_failure_degrades(void **state) {
     (void)state;
     struct bench bench;
     setup_fallback(&bench, slow_five);
-    for (int outcome = STORE_OK + 1; outcome <= STORE_NO_MEMORY; outcome++) {
+    for (int outcome = STORE_OK + 1; outcome <= STORE_FULL; outcome++) {
         bench.store.outcome = (enum store_outcome)outcome;
         struct limiter_call call = ask(&bench, 6); /* can never be granted: takes nothing */
         assert_true(is_local(&call) && !call.decision.allowed);
