@@ -64,69 +64,29 @@ if #argument == 37 then
 end
 
 -- include lib/bucket.lua
-
--- What is not a record of 1 to 8 limits is taken for none.
-local at, n_recorded = now, 0
-if record then
-    local format = 0
-    n_recorded = (#record - 9) / 12
-    if n_recorded % 1 == 0 and n_recorded >= 1 and n_recorded <= 8 then
-        format, at = unpack('<Bi8', record)
-    end
-    if format ~= 1 or at < 0 then
-        record, at, n_recorded = false, now, 0
-    end
-end
-local dated_anew = at > now + 1000000
-local elapsed = 0
-if dated_anew then
-    at = now
-elseif at < now then
-    elapsed, at = now - at, now
-end
-
--- A limit is usually found at its own place; a changed quota may have moved, added or dropped some.
-local function recorded_level(id, place, burst)
-    for i = place, place + n_recorded - 1 do
-        local of, level = unpack('<I4i8', record, i % n_recorded * 12 + 10)
-        if of == id then
-            return level > burst and burst or level < -burst and -burst or level
-        end
-    end
-    return burst
-end
+-- include lib/record.lua
 
 local flags, cost = unpack('<Bi8', argument)
 local peeks, charges = flags % 2 == 1, flags >= 2
 local n_limits = (#argument - 9) / (charges and 36 or 28)
-
--- The record that taking `take` from every limit leaves; when it is full; whether every limit had enough.
-local function taken(take)
-    local left, full_at, enough = pack('<Bi8', 1, at), at, true
-    for place = 0, n_limits - 1 do
-        local id, count, period, burst = unpack('<I4i8i8i8', argument, place * 28 + 10)
-        local level = refill(recorded_level(id, place, burst), elapsed, count, period, burst)
-        if charges then
-            level = math.max(level - unpack('<i8', argument, n_limits * 28 + place * 8 + 10), -burst)
-        end
-        enough = enough and level >= take
-        level = level - take
-        left = left .. pack('<I4i8', id, level)
-        full_at = math.max(full_at, at + time_to_gain(burst - level, count, period))
+local read = read_record(record, now, argument, 10, n_limits)
+local stands = told_record(read, record)
+if charges then
+    charge_record(read, argument, n_limits * 28 + 10)
+end
+local allowed = not peeks
+for i = 1, n_limits do
+    allowed = allowed and read.levels[i] >= cost
+end
+if allowed then
+    for i = 1, n_limits do
+        read.levels[i] = read.levels[i] - cost
     end
-    return left, math.min(full_at, latest), enough
+elseif not (charges or read.is_dated_anew and not peeks) then
+    return pack('<Bi8', 2, now) .. stands
 end
-
-local left, full_at, allowed = taken(cost)
-allowed = allowed and not peeks
-if not (allowed or charges or dated_anew and not peeks) then
-    return pack('<Bi8', 2, now) .. (record or '')
-end
-if not allowed then
-    left, full_at = taken(0)
-end
-call('SET', key, left, 'PXAT', string.format('%d', (full_at + 999) / 1000))
-if allowed and at == now then
+local left = write_record(key, read)
+if allowed and read.at == now then
     return left
 end
 return pack('<Bi8', allowed and 3 or 2, now) .. left

@@ -1,0 +1,129 @@
+-- record.lua — how scripts read and write a record, be it leased from or not; twin of server/core/lease.c.
+--
+-- Joined to scripts by lua/embed.sh, behind lib/bucket.lua; it wants `call`, `pack`, `unpack` and `latest`.
+--
+-- A record is '<Bi8' 1, at_us, then '<I4i8' id, level_utok of each limit. One that has been leased from is
+-- '<Bi8i8i8i8i8' 2, at_us, out, out_before, demand, demand_before, then the levels: the tokens that purses hold and
+-- nobody has resolved, granted in the epoch (second) of at and in the one before, and what was asked for in these
+-- two. The levels are capped at burst - out - out_before at every instant. So what is granted in an epoch is
+-- accounted for until the end of the next, and only then, or when it is resolved, does its room refill.
+
+local epoch_us = 1000000
+local utok_per_token = 1000000
+
+-- Levels at record.at = max(at, now) of the n limits that stand in `argument` from byte `from` on. Bytes that no
+-- script wrote are taken for none. record.is_known: there was one; record.is_dated_anew: it was dated more than a
+-- second ahead of the clock, which must have stepped back.
+local function read_record(bytes, now, argument, from, n)
+    local format, at, out, out_before, demand, demand_before = 0, now, 0, 0, 0, 0
+    local head, n_recorded = 9, 0
+    if bytes and #bytes >= 21 then
+        format, at = unpack('<Bi8', bytes)
+        if format == 2 and #bytes >= 53 then
+            head, format, at, out, out_before, demand, demand_before = 41, unpack('<Bi8i8i8i8i8', bytes)
+        end
+        n_recorded = (#bytes - head) / 12
+    end
+    local is_known = (format == 1 or head == 41) and at >= 0 and n_recorded % 1 == 0 and n_recorded >= 1
+        and n_recorded <= 8 and out >= 0 and out_before >= 0 and out + out_before <= 1000000000
+        and demand >= 0 and demand_before >= 0 and demand <= 1000000000000 and demand_before <= 1000000000000
+    if not is_known then
+        at, out, out_before, demand, demand_before, n_recorded = now, 0, 0, 0, 0, 0
+    end
+
+    -- Up to three stretches of time, each with its own cap: until the epoch of `at` ends, the next one, the rest.
+    local is_dated_anew = at > now + 1000000
+    local elapsed, cap_less, n_stretches = { 0 }, { (out + out_before) * utok_per_token }, 1
+    if is_dated_anew then
+        at, out, out_before = now, out + out_before, 0
+    elseif at < now then
+        local ends = at - at % epoch_us + epoch_us
+        if now < ends or out + out_before + demand + demand_before == 0 then
+            elapsed[1] = now - at
+        else
+            elapsed[1], elapsed[2], cap_less[2], n_stretches = ends - at, now - ends, out * utok_per_token, 2
+            out, out_before, demand, demand_before = 0, out, 0, demand
+            if elapsed[2] >= epoch_us then
+                elapsed[2], elapsed[3], cap_less[3], n_stretches = epoch_us, elapsed[2] - epoch_us, 0, 3
+                out_before, demand_before = 0, 0
+            end
+        end
+        at = now
+    end
+
+    local record = {
+        at = at, is_known = is_known, is_dated_anew = is_dated_anew, n = n, ids = {}, counts = {}, periods = {},
+        bursts = {}, levels = {}, out = out, out_before = out_before, demand = demand,
+        demand_before = demand_before, is_leased = head == 41 and is_known,
+    }
+    for i = 1, n do
+        local id, count, period, burst = unpack('<I4i8i8i8', argument, (i - 1) * 28 + from)
+        -- A limit is usually found at its own place; a changed quota may have moved, added or dropped some.
+        local level = burst
+        for place = i - 1, i - 2 + n_recorded do
+            local of, recorded = unpack('<I4i8', bytes, place % n_recorded * 12 + head + 1)
+            if of == id then
+                level = recorded < -burst and -burst or recorded < burst and recorded or burst
+                break
+            end
+        end
+        for stretch = 1, n_stretches do
+            level = refill(level, elapsed[stretch], count, period, math.max(0, burst - cap_less[stretch]))
+        end
+        record.ids[i], record.counts[i], record.periods[i], record.bursts[i] = id, count, period, burst
+        record.levels[i] = level
+    end
+    return record
+end
+
+-- How high the level of limit i may be.
+local function cap_of(record, i)
+    return math.max(0, record.bursts[i] - (record.out + record.out_before) * utok_per_token)
+end
+
+-- Takes the '<i8' charges that stand in `argument` from byte `from` on: no level falls below -burst by them.
+local function charge_record(record, argument, from)
+    for i = 1, record.n do
+        local charge = unpack('<i8', argument, (i - 1) * 8 + from)
+        record.levels[i] = math.max(record.levels[i] - charge, -record.bursts[i])
+    end
+end
+
+-- The levels, as a record of format 1: all that a frontend has to know of one that is leased from.
+local function pack_levels(record)
+    local packed = pack('<Bi8', 1, record.at)
+    for i = 1, record.n do
+        packed = packed .. pack('<I4i8', record.ids[i], record.levels[i])
+    end
+    return packed
+end
+
+-- What a reply tells of a record that is left as it was: `bytes` are those that were read.
+local function told_record(record, bytes)
+    if not record.is_known then
+        return ''
+    end
+    return record.is_leased and pack_levels(record) or bytes
+end
+
+-- Keeps the record until every limit is full and nothing is out. Returns its levels, as pack_levels does.
+local function write_record(key, record)
+    local levels, full_at = pack_levels(record), record.at
+    local out = record.out + record.out_before
+    local lapses_at = record.at - record.at % epoch_us + 2 * epoch_us
+    for i = 1, record.n do
+        local count, period = record.counts[i], record.periods[i]
+        full_at = math.max(full_at, record.at + time_to_gain(record.bursts[i] - record.levels[i], count, period))
+        if out > 0 then
+            full_at = math.max(full_at, lapses_at + time_to_gain(out * utok_per_token, count, period))
+        end
+    end
+    local bytes = levels
+    if out + record.demand + record.demand_before > 0 then
+        bytes = pack('<Bi8i8i8i8i8', 2, record.at, record.out, record.out_before, record.demand,
+            record.demand_before) .. levels:sub(10)
+    end
+    full_at = math.min(full_at, latest)
+    call('SET', key, bytes, 'PXAT', string.format('%d', (full_at + 999) / 1000))
+    return levels
+end
