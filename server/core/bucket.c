@@ -153,23 +153,42 @@ void bucket_levels(const struct bucket_record *record, const struct bucket_limit
     memcpy(utok, view.utok, n_limits * sizeof view.utok[0]);
 }
 
-/* Takes from every limit, down to -burst at most: charges_utok[i], or without them the same. */
-static void charge_view(struct bucket_view *view, const struct bucket_limit *limits, uint32_t n_limits,
-                        const int64_t *charges_utok, int64_t same_utok) {
+static void book_bucket(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
+                        int64_t gain_utok) {
+    int64_t utok = max_int64(-limit->burst_utok, min_int64(limit->burst_utok, view->utok[i] + gain_utok));
+    view->base_utok[i] = utok;
+    view->utok[i] = utok;
+}
+
+static int64_t floor_tokens(int64_t utok) {
+    return utok / BUCKET_UTOK_PER_TOKEN - (utok % BUCKET_UTOK_PER_TOKEN < 0);
+}
+
+static void book_window(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
+                        int64_t gain_utok) {
+    struct window window = window_of(limit);
+    int64_t left_tokens = floor_tokens(view->utok[i]);
+    int64_t gain_tokens = max_int64(floor_tokens(gain_utok), -limit->count - left_tokens);
+    view->counts[i].current_tokens = max_int64(0, view->counts[i].current_tokens - gain_tokens);
+    view->utok[i] =
+        window_left_tokens(&window, view->counts[i], view->when_us + view->calendar_us) * BUCKET_UTOK_PER_TOKEN;
+}
+
+/* Adds to every limit: gains_utok[i], or without them the same. Returns the least gain, after the bounds. */
+static int64_t book(struct bucket_view *view, const struct bucket_limit *limits, uint32_t n_limits,
+                    const int64_t *gains_utok, int64_t same_utok) {
+    int64_t least_utok = INT64_MAX;
     view->at_us = view->when_us;
     for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t charge_utok = charges_utok != NULL ? charges_utok[i] : same_utok;
-        int64_t left_utok = max_int64(view->utok[i] - charge_utok, -limits[i].burst_utok);
+        int64_t before_utok = view->utok[i], gain_utok = gains_utok != NULL ? gains_utok[i] : same_utok;
         if (bucket_is_window(&limits[i])) {
-            int64_t taken_utok = view->utok[i] - left_utok;
-            view->counts[i].current_tokens += (taken_utok + BUCKET_UTOK_PER_TOKEN - 1) / BUCKET_UTOK_PER_TOKEN;
-            struct window window = window_of(&limits[i]);
-            left_utok = window_left_tokens(&window, view->counts[i], view->when_us + view->calendar_us) *
-                        BUCKET_UTOK_PER_TOKEN;
+            book_window(view, i, &limits[i], gain_utok);
+        } else {
+            book_bucket(view, i, &limits[i], gain_utok);
         }
-        view->base_utok[i] = left_utok;
-        view->utok[i] = left_utok;
+        least_utok = min_int64(least_utok, view->utok[i] - before_utok);
     }
+    return least_utok;
 }
 
 static void write_record(struct bucket_record *record, const struct bucket_view *view,
@@ -182,12 +201,13 @@ static void write_record(struct bucket_record *record, const struct bucket_view 
     }
 }
 
-void bucket_charge(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
-                   const int64_t charges_utok[BUCKET_MAX_LIMITS], int64_t now_us) {
+int64_t bucket_book(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                    const int64_t *gains_utok, int64_t now_us) {
     struct bucket_view view;
     view_record(&view, record, limits, n_limits, now_us);
-    charge_view(&view, limits, n_limits, charges_utok, 0);
+    int64_t least_utok = book(&view, limits, n_limits, gains_utok, 0);
     write_record(record, &view, limits, n_limits);
+    return least_utok;
 }
 
 /* ---- what is told ---- */
@@ -264,7 +284,7 @@ void bucket_check(struct bucket_record *record, const struct bucket_limit *limit
     }
     bool takes = verdict->allowed && !peek;
     if (takes) {
-        charge_view(&view, limits, n_limits, NULL, cost_utok);
+        book(&view, limits, n_limits, NULL, -cost_utok);
     }
     describe(&view, limits, n_limits, cost_utok, takes ? cost_utok : 0, now_us, verdict);
     if (takes || (view.dated_anew && !peek)) {

@@ -110,10 +110,12 @@ void bucket_check(struct bucket_record *record, const struct bucket_limit *limit
 void bucket_levels(const struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
                    int64_t now_us, int64_t utok[BUCKET_MAX_LIMITS]);
 
-/* Takes from each limit what was granted elsewhere, in the order of `limits`; no level falls below -burst by it. From
- * a window whole tokens are taken, rounded up. */
-void bucket_charge(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
-                   const int64_t charges_utok[BUCKET_MAX_LIMITS], int64_t now_us);
+/* Adds `gains_utok` to the levels, below 0 to take whatever they are: none rises above its burst or falls below
+ * -burst. Of a window whole tokens, rounded against the caller, and it gains no more than was taken in this period.
+ * All limits are then in the record, in the order of `limits`. Returns what every limit gained at least, after these
+ * bounds; a refill since the record's time is no gain. */
+int64_t bucket_book(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
+                    const int64_t *gains_utok, int64_t now_us);
 
 /* The verdict of a check that was allowed elsewhere by the same rules, worked out from the record that it left:
  * one level for each limit, in the order of `limits`. */

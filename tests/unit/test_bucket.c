@@ -440,23 +440,37 @@ static void test_windows_and_buckets_of_one_record(void **state) {
     assert_int_equal(verdict.remaining_utok, 0);
 }
 
-static void test_charges_go_down_to_minus_burst(void **state) {
+static void test_bookings_keep_to_the_bounds(void **state) {
     (void)state;
     struct bucket_limit limits[2] = {token_limit(1, 1, 5),
                                      window_limit(BUCKET_SLIDING_WINDOW, 7, CALENDAR_MINUTE)};
     limits[1].id = 2;
     struct bucket_record record = {0};
-    int64_t charges_utok[BUCKET_MAX_LIMITS] = {2500000, 2500000}, left_utok[BUCKET_MAX_LIMITS];
-    bucket_charge(&record, limits, 2, charges_utok, MINUTE_START_US);
+    int64_t gains_utok[BUCKET_MAX_LIMITS] = {-2500000, -2500000}, left_utok[BUCKET_MAX_LIMITS];
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -3000000);
     bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
     assert_int_equal(left_utok[0], 2500000);
     assert_int_equal(left_utok[1], 4000000);
-    charges_utok[0] = charges_utok[1] = 100000000;
-    bucket_charge(&record, limits, 2, charges_utok, MINUTE_START_US);
+    gains_utok[0] = gains_utok[1] = -100000000;
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -11000000);
     bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
     assert_int_equal(left_utok[0], -5000000);
     assert_int_equal(left_utok[1], -7000000);
     assert_int_equal(check(&record, &limits[1], 1, MINUTE_START_US).retry_after_us, MINUTE_US + 34285715);
+    gains_utok[0] = gains_utok[1] = 100000000;
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), 10000000);
+}
+
+/* What was taken in the period before is past: a window gains back no more than was taken in this one. */
+static void test_window_gains_no_more_than_was_taken_in_its_period(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_SLIDING_WINDOW, 10, CALENDAR_MINUTE);
+    struct bucket_record record = {0};
+    int64_t gain_utok = 6000000;
+    check(&record, &limit, 6, MINUTE_START_US);
+    check(&record, &limit, 3, MINUTE_START_US + MINUTE_US);
+    assert_int_equal(bucket_book(&record, &limit, 1, &gain_utok, MINUTE_START_US + MINUTE_US), 3000000);
+    assert_int_equal(check(&record, &limit, 1, MINUTE_START_US + MINUTE_US).remaining_utok, 3000000);
 }
 
 static void test_clock_that_steps_back_over_an_edge_keeps_what_was_used(void **state) {
@@ -504,7 +518,8 @@ int main(void) {
         cmocka_unit_test(test_raised_window_gives_the_difference_at_once),
         cmocka_unit_test(test_calendar_of_a_record_is_told_with_it),
         cmocka_unit_test(test_windows_and_buckets_of_one_record),
-        cmocka_unit_test(test_charges_go_down_to_minus_burst),
+        cmocka_unit_test(test_bookings_keep_to_the_bounds),
+        cmocka_unit_test(test_window_gains_no_more_than_was_taken_in_its_period),
         cmocka_unit_test(test_clock_that_steps_back_over_an_edge_keeps_what_was_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
