@@ -47,6 +47,7 @@ struct control_call {
     const struct quota *quota;
     uint8_t key[STORE_KEY_MAX_BYTES];
     size_t key_len;
+    bool is_told; /* what time it is, and asked once more */
 };
 
 static struct bytes bytes_of(const char *text) {
@@ -364,9 +365,12 @@ struct control_call *control_changes(struct control *control, const struct contr
 
 /* ---- buckets ---- */
 
-static struct script_check peek_of(const struct quota *quota) {
-    return (struct script_check){
-        .limits = quota->limits, .n_limits = quota->n_limits, .cost_tokens = 1, .peek = true};
+static struct script_check peek_of(const struct quota *quota, int64_t unix_us) {
+    return (struct script_check){.limits = quota->limits,
+                                 .n_limits = quota->n_limits,
+                                 .cost_tokens = 1,
+                                 .unix_us = unix_us,
+                                 .peek = true};
 }
 
 static void end_bucket(struct control_call *call, enum store_outcome outcome,
@@ -377,13 +381,44 @@ static void end_bucket(struct control_call *call, enum store_outcome outcome,
     call_free(call);
 }
 
+/* In place of an earlier one. */
+static bool write_look(struct control_call *call, int64_t unix_us) {
+    uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
+    struct script_check check = peek_of(call->quota, unix_us);
+    buf_consume(&call->request, buf_len(&call->request));
+    size_t n = script_check_pack(&check, argument, sizeof argument);
+    uint8_t *out = buf_reserve(&call->request, call->key_len + n + REDIS_TAIL_EXTRA_BYTES);
+    if (n == 0 || out == NULL) {
+        return false;
+    }
+    buf_commit(&call->request,
+               redis_put_tail((struct bytes){call->key, call->key_len}, (struct bytes){argument, n}, out));
+    return true;
+}
+
+/* With windows around that time. */
+static enum store_outcome send_look(struct control_call *call, int64_t unix_us) {
+    return write_look(call, unix_us)
+               ? call_send(call, (struct bytes){call->key, call->key_len}, CONTROL_SCRIPT_CHECK)
+               : STORE_NO_MEMORY;
+}
+
 static void look_on_reply(struct control_call *call, enum store_outcome outcome,
                           const struct redis_reply *reply) {
     const struct quota *quota = call->quota;
     struct control_bucket_result result = {.quota = quota};
-    struct script_check check = peek_of(quota);
+    struct script_check check = peek_of(quota, 0);
     struct bucket_verdict verdict;
     struct bucket_record record;
+    int64_t unix_us;
+    if (outcome == STORE_OK && !call->is_told && reply->kind == REDIS_KIND_STRING &&
+        script_tells_time(reply->text, &unix_us)) {
+        call->is_told = true;
+        outcome = send_look(call, unix_us);
+        if (outcome == STORE_OK) {
+            return;
+        }
+    }
     if (outcome == STORE_OK &&
         (reply->kind != REDIS_KIND_STRING || !script_check_parse(reply->text, &check, &verdict, &record))) {
         outcome = STORE_BAD_REPLY;
@@ -405,19 +440,6 @@ static bool name_bucket(struct control_call *call, const struct control_bucket *
     return call->key_len > 0;
 }
 
-static bool write_look(struct control_call *call) {
-    uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
-    struct script_check check = peek_of(call->quota);
-    size_t n = script_check_pack(&check, argument, sizeof argument);
-    uint8_t *out = buf_reserve(&call->request, call->key_len + n + REDIS_TAIL_EXTRA_BYTES);
-    if (n == 0 || out == NULL) {
-        return false;
-    }
-    buf_commit(&call->request,
-               redis_put_tail((struct bytes){call->key, call->key_len}, (struct bytes){argument, n}, out));
-    return true;
-}
-
 struct control_call *control_bucket_look(struct control *control, const struct control_bucket *bucket,
                                          const struct quota *quota, control_bucket_fn done, void *arg,
                                          struct status *status) {
@@ -428,7 +450,8 @@ struct control_call *control_bucket_look(struct control *control, const struct c
         call->quota = quota;
         call->done.bucket = done;
     }
-    call = call_or_fail(call, call != NULL && name_bucket(call, bucket) && write_look(call), status);
+    call = call_or_fail(call, call != NULL && name_bucket(call, bucket) && write_look(call, clock_wall_us()),
+                        status);
     if (call == NULL) {
         return NULL;
     }

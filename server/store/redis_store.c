@@ -20,14 +20,18 @@ enum script_index { SCRIPT_INDEX_CHECK };
 struct redis_store {
     struct store store;
     struct cluster *cluster;
-    struct list calls; /* under way */
+    struct list calls;   /* under way */
+    int64_t calendar_us; /* what is to be added to monotonic time for Unix time, by Redis' last word */
 };
 
 /* One check under way; `tail` holds its words. */
 struct check {
     struct cluster_call cluster;
     struct list in_calls;
+    struct redis_store *redis;
     struct store_call *call;
+    uint8_t *limits; /* in the tail */
+    bool is_told;    /* what time it is, and asked once more */
     uint8_t tail[];
 };
 
@@ -35,10 +39,11 @@ static struct redis_store *redis_store_of(struct store *store) {
     return list_entry(store, struct redis_store, store);
 }
 
-static struct script_check script_check_of(const struct store_call *call) {
+static struct script_check script_check_of(const struct store_call *call, int64_t unix_us) {
     return (struct script_check){.limits = call->part->limits,
                                  .n_limits = call->part->n_limits,
                                  .cost_tokens = call->cost_tokens,
+                                 .unix_us = unix_us,
                                  .peek = call->peek,
                                  .charges_utok = call->charges_utok};
 }
@@ -48,14 +53,18 @@ static void check_free(struct check *check) {
     free(check);
 }
 
-static void conclude(struct store_call *call, enum store_outcome outcome, const struct redis_reply *reply) {
+/* The record that comes along tells Redis' time: the next windows are packed by it. */
+static void conclude(struct redis_store *redis, struct store_call *call, enum store_outcome outcome,
+                     const struct redis_reply *reply) {
     call->outcome = outcome;
     call->done_at_us = clock_mono_us();
     if (outcome == STORE_OK) {
-        struct script_check script = script_check_of(call);
+        struct script_check script = script_check_of(call, 0);
         if (reply->kind == REDIS_KIND_STRING &&
             script_check_parse(reply->text, &script, &call->verdict, &call->record)) {
             call->record.at_us += call->done_at_us;
+            call->record.calendar_us -= call->done_at_us;
+            redis->calendar_us = call->record.calendar_us;
         } else {
             call->outcome = STORE_BAD_REPLY;
         }
@@ -63,16 +72,36 @@ static void conclude(struct store_call *call, enum store_outcome outcome, const 
     call->done(call);
 }
 
+/* Windows around another time than Redis has were sent along, and nothing was done; now around that one. */
+static enum store_outcome ask_again(struct check *check, int64_t unix_us) {
+    const struct quota_part *part = check->call->part;
+    int64_t now_us = clock_mono_us();
+    check->is_told = true;
+    check->redis->calendar_us = unix_us - now_us;
+    script_limits_put(part->limits, part->n_limits, unix_us, check->limits);
+    return cluster_submit(check->redis->cluster, &check->cluster, check->call->deadline_us, now_us);
+}
+
 static void check_done(struct cluster_call *cluster_call, enum store_outcome outcome,
                        const struct redis_reply *reply) {
     struct check *check = list_entry(cluster_call, struct check, cluster);
+    struct redis_store *redis = check->redis;
     struct store_call *call = check->call;
+    int64_t unix_us;
+    if (outcome == STORE_OK && !check->is_told && reply->kind == REDIS_KIND_STRING &&
+        script_tells_time(reply->text, &unix_us)) {
+        outcome = ask_again(check, unix_us);
+        if (outcome == STORE_OK) {
+            return;
+        }
+    }
     check_free(check);
-    conclude(call, outcome, reply);
+    conclude(redis, call, outcome, reply);
 }
 
 /* NULL when memory is short. */
-static struct check *check_create(struct store_call *call, struct bytes key, struct bytes argument) {
+static struct check *check_create(struct redis_store *redis, struct store_call *call, struct bytes key,
+                                  struct bytes argument) {
     struct check *check = malloc(sizeof *check + key.len + argument.len + REDIS_TAIL_EXTRA_BYTES);
     if (check != NULL) {
         size_t n_tail_bytes = redis_put_tail(key, argument, check->tail);
@@ -82,7 +111,10 @@ static struct check *check_create(struct store_call *call, struct bytes key, str
             .tail = {.data = check->tail, .len = n_tail_bytes},
             .done = check_done,
         };
+        check->redis = redis;
         check->call = call;
+        check->limits = redis_tail_argument(check->tail, n_tail_bytes, argument.len) + SCRIPT_CHECK_HEAD_BYTES;
+        check->is_told = false;
         list_init(&check->in_calls);
     }
     return check;
@@ -91,13 +123,13 @@ static struct check *check_create(struct store_call *call, struct bytes key, str
 static enum store_outcome start_check(struct redis_store *redis, struct store_call *call, int64_t now_us) {
     uint8_t key[STORE_KEY_MAX_BYTES], argument[SCRIPT_CHECK_ARG_MAX_BYTES];
     struct bytes key_bytes = {.data = key, .len = store_key_write(&call->name, key, sizeof key)};
-    struct script_check script = script_check_of(call);
+    struct script_check script = script_check_of(call, now_us + redis->calendar_us);
     struct bytes argument_bytes = {.data = argument,
                                    .len = script_check_pack(&script, argument, sizeof argument)};
     if (key_bytes.len == 0 || argument_bytes.len == 0) {
         return STORE_REFUSED; /* beyond the limits that quota.h sets */
     }
-    struct check *check = check_create(call, key_bytes, argument_bytes);
+    struct check *check = check_create(redis, call, key_bytes, argument_bytes);
     if (check == NULL) {
         return STORE_NO_MEMORY;
     }
@@ -131,7 +163,7 @@ static void redis_destroy(struct store *store) {
         struct store_call *call = check->call;
         cluster_abandon(&check->cluster);
         check_free(check);
-        conclude(call, STORE_DOWN, NULL);
+        conclude(redis, call, STORE_DOWN, NULL);
     }
     cluster_destroy(&redis->cluster);
     free(redis);
@@ -166,7 +198,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };
     struct status reason;
-    *redis = (struct redis_store){.store.ops = &ops};
+    *redis = (struct redis_store){.store.ops = &ops, .calendar_us = clock_wall_us() - clock_mono_us()};
     list_init(&redis->calls);
     redis->cluster = cluster_create(loop, &cluster_options, metrics, &reason);
     if (redis->cluster == NULL) {
