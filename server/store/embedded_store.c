@@ -11,9 +11,12 @@ struct embedded_store {
     struct table *table;
     struct overflow overflow;
     struct embedded_metrics *metrics;
+    int64_t calendar_us;
 };
 
-static void decide(struct store_call *call, struct bucket_record *record, int64_t now_us) {
+static void decide(const struct embedded_store *embedded, struct store_call *call, struct bucket_record *record,
+                   int64_t now_us) {
+    record->calendar_us = embedded->calendar_us;
     bucket_check(record, call->part->limits, call->part->n_limits, call->cost_tokens, now_us, call->peek,
                  &call->verdict);
     call->outcome = STORE_OK;
@@ -46,14 +49,14 @@ static enum store_progress embedded_check(struct store *store, struct store_call
             return STORE_DONE;
         }
         metric_inc(&embedded->metrics->overflowed);
-        decide(call, shared, now_us);
+        decide(embedded, call, shared, now_us);
         return STORE_DONE;
     }
     struct bucket_record record = {0};
     if (known) {
         table_load(slot, &record);
     }
-    decide(call, &record, now_us);
+    decide(embedded, call, &record, now_us);
     if (call->verdict.changed) {
         table_save(embedded->table, slot, call->hash, &record, now_us + call->verdict.full_after_us);
     }
@@ -94,4 +97,12 @@ struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, stru
         return NULL;
     }
     return &embedded->store;
+}
+
+void embedded_store_set_calendar(struct store *store, int64_t calendar_us) {
+    struct embedded_store *embedded = (struct embedded_store *)(void *)store;
+    int64_t change_us = calendar_us - embedded->calendar_us;
+    if (change_us > EMBEDDED_CALENDAR_SLACK_US || change_us < -EMBEDDED_CALENDAR_SLACK_US) {
+        embedded->calendar_us = calendar_us;
+    }
 }
