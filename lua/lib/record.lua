@@ -143,25 +143,25 @@ end
 -- Keeps the record until every limit is full and nothing is out. Returns its levels, as pack_levels does.
 local function write_record(key, record)
     local levels, full_at = pack_levels(record), record.at
-    local out = record.out + record.out_before
+    local bytes, out, lost = levels, record.out + record.out_before, 0
     local lapses_at = record.at - record.at % epoch_us + 2 * epoch_us
+    if out + record.demand + record.demand_before > 0 then
+        bytes = pack('<Bi8i8i8i8i8', 2, record.at, record.out, record.out_before, record.demand,
+            record.demand_before) .. levels:sub(10)
+        lost = 2 -- utok, by rounding where a stretch of time ends
+    end
     for i = 1, record.n do
         local count, period, window = record.counts[i], record.periods[i], record.windows[i]
         if window then
             local used = used_after(window, window.level - record.levels[i])
             full_at = math.max(full_at, window_full_at(window, used))
         else
-            local lack = record.bursts[i] - record.levels[i]
+            local lack = record.bursts[i] - record.levels[i] + lost
             full_at = math.max(full_at, record.at + time_to_gain(lack, count, period))
             if out > 0 then
                 full_at = math.max(full_at, lapses_at + time_to_gain(out * utok_per_token, count, period))
             end
         end
-    end
-    local bytes = levels
-    if out + record.demand + record.demand_before > 0 then
-        bytes = pack('<Bi8i8i8i8i8', 2, record.at, record.out, record.out_before, record.demand,
-            record.demand_before) .. levels:sub(10)
     end
     full_at = math.min(full_at, latest)
     call('SET', key, bytes, 'PXAT', string.format('%d', (full_at + 999) / 1000))

@@ -1,0 +1,258 @@
+/* test_lease_property.c — leases: C against Lua on random traces, and the bound in virtual time.
+ *
+ * A failure names the seed and the trace; SLUICE_SEED=<seed> runs it again. */
+#include "tests/support/test_prelude.h"
+
+#include <inttypes.h>
+
+#include "server/core/lease.h"
+#include "server/store/packed.h"
+#include "server/store/script_lease.h"
+#include "tests/property/lua_host.h"
+#include "tests/property/trace.h"
+
+#define START_US INT64_C(1790000000000000)
+
+enum { N_TRACES = 1500, N_STEPS = 150, N_PURSES = 8, RECORD_MAX_BYTES = 41 + BUCKET_MAX_LIMITS * 12 };
+
+/* --- C against Lua --- */
+
+/* The same record twice: as C has it, and as the scripts keep it. */
+struct twins {
+    struct lua_host *check_host, *lease_host;
+    struct bucket_record record;
+    struct lease_account account;
+    struct bucket_limit limits[BUCKET_MAX_LIMITS]; /* with which it was written */
+    uint32_t n_limits;
+    int64_t full_at_us;
+    struct lease_told purses[N_PURSES]; /* some that were granted */
+};
+
+static size_t pack_record(const struct twins *twins, uint8_t out[RECORD_MAX_BYTES]) {
+    uint8_t plain[SCRIPT_RECORD_MAX_BYTES];
+    const struct lease_account *account = &twins->account;
+    size_t n = script_record_pack(&twins->record, plain);
+    if (account->out_tokens + account->out_before_tokens + account->demand_tokens +
+            account->demand_before_tokens ==
+        0) {
+        memcpy(out, plain, n);
+        return n;
+    }
+    out = packed_put(out, 2, 1);
+    out = packed_put(out, (uint64_t)twins->record.at_us, 8);
+    out = packed_put(out, (uint64_t)account->out_tokens, 8);
+    out = packed_put(out, (uint64_t)account->out_before_tokens, 8);
+    out = packed_put(out, (uint64_t)account->demand_tokens, 8);
+    out = packed_put(out, (uint64_t)account->demand_before_tokens, 8);
+    packed_put_bytes(out, plain + SCRIPT_RECORD_HEAD_BYTES, n - SCRIPT_RECORD_HEAD_BYTES);
+    return n + 32;
+}
+
+static void keep(struct twins *twins, const struct trace *trace, const struct bucket_record *record,
+                 const struct lease_account *account) {
+    twins->record = *record;
+    twins->account = *account;
+    memcpy(twins->limits, trace->limits, sizeof twins->limits);
+    twins->n_limits = trace->n_limits;
+    twins->full_at_us = lease_full_at_us(record, account, trace->limits, trace->n_limits);
+}
+
+/* What is forgotten must have been full, with nothing out. */
+static const char *expire_both(struct twins *twins, int64_t now_us) {
+    if (twins->record.n_levels == 0 || now_us / 1000 <= (twins->full_at_us + 999) / 1000) {
+        return NULL;
+    }
+    struct bucket_record record = twins->record;
+    struct lease_account account = twins->account;
+    lease_refresh(&record, &account, twins->limits, twins->n_limits, now_us);
+    for (uint32_t i = 0; i < twins->n_limits; i++) {
+        if (record.levels[i].utok != twins->limits[i].burst_utok) {
+            return "expired before it was full";
+        }
+    }
+    twins->record = (struct bucket_record){0};
+    twins->account = (struct lease_account){0};
+    return account.out_tokens + account.out_before_tokens == 0 ? NULL : "expired with tokens out";
+}
+
+/* Runs one script on what the other one left. */
+static const char *eval(struct twins *twins, struct lua_host *host, struct bytes argument, int64_t now_us,
+                        bool is_written, struct bytes *reply) {
+    uint8_t packed[RECORD_MAX_BYTES];
+    struct bytes before = {packed, twins->record.n_levels > 0 ? pack_record(twins, packed) : 0};
+    lua_host_set_now(host, now_us);
+    lua_host_put_value(host, before);
+    uint64_t n_sets = lua_host_n_sets(host);
+    if (!lua_host_eval(host, argument, reply)) {
+        return "the script failed";
+    }
+    return lua_host_n_sets(host) - n_sets == (is_written ? 1 : 0) ? NULL
+                                                                  : "written without need, or not written";
+}
+
+static const char *compare(struct twins *twins, struct lua_host *host, int64_t now_us) {
+    struct bytes value;
+    int64_t expires_ms;
+    uint8_t expected[RECORD_MAX_BYTES];
+    lua_host_set_now(host, now_us);
+    if (!lua_host_value(host, &value, &expires_ms)) {
+        return "the record is gone";
+    }
+    size_t n = pack_record(twins, expected);
+    if (value.len != n || memcmp(value.data, expected, n) != 0) {
+        return "C and Lua left different records";
+    }
+    return expires_ms == (twins->full_at_us + 999) / 1000 ? NULL : "it expires at another time";
+}
+
+static const char *check_both(struct twins *twins, const struct trace *trace, struct bucket_verdict *verdict) {
+    struct bucket_record record = twins->record, told;
+    struct lease_account account = twins->account;
+    bool is_dated_anew = lease_refresh(&record, &account, trace->limits, trace->n_limits, trace->now_us);
+    trace_check(&record, trace, verdict);
+    bool changed = verdict->changed || (is_dated_anew && !trace->peek);
+    struct script_check check = trace_script_check(trace);
+    struct bucket_verdict scripted;
+    struct bytes reply;
+    uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
+    size_t n = script_check_pack(&check, argument, sizeof argument);
+    const char *problem =
+        eval(twins, twins->check_host, (struct bytes){argument, n}, trace->now_us, changed, &reply);
+    if (problem != NULL) {
+        return problem;
+    }
+    if (!script_check_parse(reply, &check, &scripted, &told)) {
+        return "the reply to a check was refused";
+    }
+    if (scripted.allowed != verdict->allowed || scripted.remaining_utok != verdict->remaining_utok ||
+        scripted.limit_index != verdict->limit_index) {
+        return "C and Lua decided differently";
+    }
+    if (!changed) {
+        return NULL;
+    }
+    keep(twins, trace, &record, &account);
+    return compare(twins, twins->check_host, trace->now_us);
+}
+
+static int64_t any_up_to(struct trace *trace, int64_t most) {
+    uint64_t below = UINT64_C(1) << trace_random(trace, 40);
+    return (int64_t)(trace_random(trace, below) % ((uint64_t)most + 1));
+}
+
+static struct lease_wish choose_wish(struct twins *twins, struct trace *trace) {
+    struct lease_told *told = &twins->purses[trace_random(trace, N_PURSES)];
+    struct lease_wish wish = {
+        .only_returns = trace_random(trace, 8) == 0,
+        .told = *told,
+        .need_tokens = any_up_to(trace, BUCKET_MAX_TOKENS),
+        .extra_tokens = any_up_to(trace, BUCKET_MAX_TOKENS),
+        .seen_tokens = any_up_to(trace, LEASE_MAX_SEEN_TOKENS),
+        .pace_per_s = any_up_to(trace, LEASE_MAX_PACE_PER_S),
+        .lease_us = (int64_t)trace_random(trace, LEASE_TIME_MAX_US + 1),
+    };
+    if (trace_random(trace, 4) == 0) {
+        wish.need_tokens = wish.extra_tokens = wish.seen_tokens = 0;
+    }
+    if (told->n_tokens > 0) {
+        wish.told.n_unused = (int64_t)trace_random(trace, (uint64_t)told->n_tokens + 1);
+    }
+    *told = (struct lease_told){0};
+    return wish;
+}
+
+static bool same_grant(const struct lease_grant *a, const struct lease_grant *b) {
+    return a->epoch == b->epoch && a->n_there == b->n_there && a->n_to_come == b->n_to_come &&
+           a->delay_us == b->delay_us && a->n_others == b->n_others;
+}
+
+static const char *lease_both(struct twins *twins, struct trace *trace, struct lease_grant *grant) {
+    struct bucket_record record = twins->record, told;
+    struct lease_account account = twins->account;
+    struct lease_wish wish = choose_wish(twins, trace);
+    struct script_lease lease = {trace->limits, trace->n_limits, wish,
+                                 trace->charges ? trace->charges_utok : NULL};
+    bool changed = lease_grant_tokens(&record, &account, trace->limits, trace->n_limits, &wish,
+                                      lease.charges_utok, trace->now_us, grant);
+    struct lease_grant scripted;
+    struct bytes reply;
+    uint8_t argument[SCRIPT_LEASE_ARG_MAX_BYTES];
+    size_t n = script_lease_pack(&lease, argument, sizeof argument);
+    const char *problem =
+        eval(twins, twins->lease_host, (struct bytes){argument, n}, trace->now_us, changed, &reply);
+    if (problem != NULL) {
+        return problem;
+    }
+    if (!script_lease_parse(reply, &lease, &scripted, &told)) {
+        return "the reply to a lease was refused";
+    }
+    if (!same_grant(grant, &scripted)) {
+        return "C and Lua granted differently";
+    }
+    twins->purses[trace_random(trace, N_PURSES)] =
+        (struct lease_told){grant->epoch, grant->n_there + grant->n_to_come, 0};
+    if (!changed) {
+        return NULL;
+    }
+    keep(twins, trace, &record, &account);
+    return compare(twins, twins->lease_host, trace->now_us);
+}
+
+static void expect(const char *problem, uint64_t trace_number, int step) {
+    if (problem != NULL) {
+        fail_msg("%s (seed %" PRIu64 ", trace %" PRIu64 ", step %d)", problem, trace_seed(), trace_number,
+                 step);
+    }
+}
+
+static void test_lua_leases_as_c_does(void **state) {
+    (void)state;
+    struct twins twins = {.check_host = lua_host_create(&script_check),
+                          .lease_host = lua_host_create(&script_lease)};
+    assert_non_null(twins.check_host);
+    assert_non_null(twins.lease_host);
+    uint64_t n_there = 0, n_to_come = 0, n_none = 0;
+    for (uint64_t i = 0; i < N_TRACES; i++) {
+        struct trace trace;
+        struct bucket_verdict verdict = {0};
+        struct lease_grant grant;
+        trace_begin(&trace, trace_seed(), i, START_US);
+        trace.may_step_back = i % 4 == 1;
+        trace.may_change_quota = i % 3 == 1;
+        trace.may_peek = true;
+        trace.may_charge = i % 4 == 2;
+        twins.record.n_levels = 0;
+        twins.account = (struct lease_account){0};
+        memset(twins.purses, 0, sizeof twins.purses);
+        for (int j = 0; j < N_STEPS; j++) {
+            expect(expire_both(&twins, trace.now_us), i, j);
+            if (trace_random(&trace, 3) == 0) {
+                expect(check_both(&twins, &trace, &verdict), i, j);
+            } else {
+                expect(lease_both(&twins, &trace, &grant), i, j);
+                n_there += grant.n_there > 0;
+                n_to_come += grant.n_to_come > 0;
+                n_none += grant.n_there + grant.n_to_come == 0;
+            }
+            /* Mostly little time passes, so that purses are told while they are accounted for. */
+            int64_t before_us = trace.now_us;
+            trace_next(&trace, &verdict);
+            if (trace_random(&trace, 4) != 0 && trace.now_us > before_us) {
+                trace.now_us = before_us + (int64_t)trace_random(&trace, 900000);
+            }
+        }
+    }
+    lua_host_destroy(&twins.check_host);
+    lua_host_destroy(&twins.lease_host);
+    printf("grants there %" PRIu64 ", to come %" PRIu64 ", none %" PRIu64 "\n", n_there, n_to_come, n_none);
+    assert_true(n_there > N_TRACES * N_STEPS / 10);
+    assert_true(n_to_come > N_TRACES * N_STEPS / 50);
+    assert_true(n_none > N_TRACES * N_STEPS / 10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lua_leases_as_c_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
