@@ -63,11 +63,11 @@ struct bucket_level {
 /* Level of each limit at one instant. n_levels == 0: nothing known, every bucket is full. */
 struct bucket_record {
     int64_t at_us;
-    int64_t
-        calendar_us; /* at_us + calendar_us is Unix time, and so is now_us + calendar_us: 0 in Redis. Only windows
-                            look at it; whoever keeps records by another clock sets it anew before each call */
     uint32_t n_levels;
     struct bucket_level levels[BUCKET_MAX_LIMITS];
+    /* at_us + calendar_us is Unix time, and so is now_us + calendar_us: 0 in Redis. Only windows look at it; who keeps
+     * records by another clock sets it anew before each call. */
+    int64_t calendar_us;
 };
 
 struct bucket_verdict {

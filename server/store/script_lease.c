@@ -34,7 +34,7 @@ size_t script_lease_pack(const struct script_lease *lease, uint8_t *out, size_t 
     out = put_wish(out, &lease->wish);
     for (uint32_t i = 0; i < lease->n_limits; i++) {
         const struct bucket_limit *limit = &lease->limits[i];
-        if (limit->count < 1) {
+        if (limit->count < 1 || bucket_is_window(limit)) {
             return 0;
         }
         out = packed_put(out, limit->id, 4);
