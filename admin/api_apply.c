@@ -89,20 +89,21 @@ static bool read_revision(struct call *call, const char *path, const json_t *val
 
 static bool read_rules(struct call *call, const char *path, json_t *value, struct item *item,
                        struct control_change *change) {
-    char quota_path[PATH_BYTES + 8];
+    char quota_path[PATH_BYTES + 8], dotted[sizeof quota_path + 1];
     struct status status;
     if (json_is_null(value)) {
         change->kind = CONTROL_DELETE;
         return true;
     }
     snprintf(quota_path, sizeof quota_path, "%s.quota", path);
+    snprintf(dotted, sizeof dotted, "%s.", quota_path);
     change->kind = CONTROL_PUT;
     change->rules = &item->rules;
     if (!quota_json_read_value(value, quota_path, &item->rules, &status)) {
         call_refuse_field(call, &status);
         return false;
     }
-    return true;
+    return quota_value_judge_scopes(call, dotted, change->tenant, &item->rules);
 }
 
 static bool read_change(struct call *call, size_t index, json_t *object, struct item *item,

@@ -46,6 +46,10 @@ static json_t *create_entry(const struct ledger_entry *entry) {
     if (is_whole && entry->key.len > 0) {
         is_whole = json_object_set_new(value, "key", json_of_bytes(entry->key)) == 0;
     }
+    if (is_whole && entry->scope.len > 0) {
+        is_whole = json_object_set_new(value, "scope", json_of_bytes(entry->scope)) == 0 &&
+                   json_object_set_new(value, "limit", json_of_bytes(entry->limit)) == 0;
+    }
     if (is_whole && entry->detail.len > 0) {
         is_whole = json_object_set_new(value, "detail", json_of_bytes(entry->detail)) == 0;
     }

@@ -151,7 +151,8 @@ void api_quota_put(struct call *call) {
         return;
     }
     if (!quota_value_judge_pattern(call, "", change.tenant, change.resource) ||
-        !read_precondition(call, &change.if_revision) || !read_rules(call, &state->rules)) {
+        !read_precondition(call, &change.if_revision) || !read_rules(call, &state->rules) ||
+        !quota_value_judge_scopes(call, "", change.tenant, &state->rules)) {
         return;
     }
     change.rules = &state->rules;

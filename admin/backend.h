@@ -38,7 +38,7 @@ struct backend_ops {
     struct control_call *(*bucket_look)(struct backend *backend, const struct control_bucket *bucket,
                                         const struct quota *quota, control_bucket_fn done, void *arg,
                                         struct status *status);
-    struct control_call *(*bucket_reset)(struct backend *backend, const struct control_bucket *bucket,
+    struct control_call *(*bucket_reset)(struct backend *backend, const struct bucket_name *name,
                                          struct control_asker asker, control_bucket_fn done, void *arg,
                                          struct status *status);
     struct control_call *(*frontends)(struct backend *backend, control_frontends_fn done, void *arg,

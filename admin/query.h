@@ -7,6 +7,7 @@
 
 #include "server/base/bytes.h"
 #include "server/base/status.h"
+#include "server/core/quota.h"
 
 enum {
     QUERY_MAX_LIMIT = 1000,
@@ -20,7 +21,8 @@ enum {
     X(TENANT, tenant, 64)                                                                                      \
     X(PREFIX, prefix, 128)                                                                                     \
     X(AFTER, after, QUERY_AFTER_MAX_BYTES)                                                                     \
-    X(LIMIT, limit, 16)
+    X(LIMIT, limit, 16)                                                                                        \
+    X(LIMIT_NAME, limit_name, QUOTA_LIMIT_NAME_MAX_BYTES)
 
 enum query_field {
 #define QUERY_ENUM(field, name, max_bytes) QUERY_##field,

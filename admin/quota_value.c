@@ -55,6 +55,17 @@ bool quota_value_judge_pattern(struct call *call, const char *path, struct bytes
     return is_good;
 }
 
+bool quota_value_judge_scopes(struct call *call, const char *path, struct bytes tenant,
+                              const struct quota_rules *rules) {
+    struct status reason, whole;
+    bool is_good = quota_check_scopes(rules, tenant, &reason);
+    if (!is_good) {
+        status_fail(&whole, "%slimits: %.300s", path, reason.text);
+        call_refuse_field(call, &whole);
+    }
+    return is_good;
+}
+
 static bool judge_name(struct call *call, enum route_part part) {
     struct bytes name = call->parts[part];
     if (name.len == 0) {

@@ -23,6 +23,9 @@ struct json_t *quota_value_of_quota(const struct quota *quota);
 /* Is this a pattern that a quota may have? Text that JSON cannot carry is none. False: the call is refused. `path`
  * stands before the field. */
 bool quota_value_judge_pattern(struct call *call, const char *path, struct bytes tenant, struct bytes resource);
+/* May a quota of this tenant have these scopes? False: the call is refused; `path` as above. */
+bool quota_value_judge_scopes(struct call *call, const char *path, struct bytes tenant,
+                              const struct quota_rules *rules);
 /* Is it a tenant and a resource that checks may have? */
 bool quota_value_judge_names(struct call *call);
 

@@ -88,11 +88,11 @@ static struct control_call *backend_bucket_look(struct backend *backend, const s
     return control != NULL ? control_bucket_look(control, bucket, quota, done, arg, status) : NULL;
 }
 
-static struct control_call *backend_bucket_reset(struct backend *backend, const struct control_bucket *bucket,
+static struct control_call *backend_bucket_reset(struct backend *backend, const struct bucket_name *name,
                                                  struct control_asker asker, control_bucket_fn done, void *arg,
                                                  struct status *status) {
     struct control *control = control_of_backend(backend, status);
-    return control != NULL ? control_bucket_reset(control, bucket, asker, done, arg, status) : NULL;
+    return control != NULL ? control_bucket_reset(control, name, asker, done, arg, status) : NULL;
 }
 
 static struct control_call *backend_frontends(struct backend *backend, control_frontends_fn done, void *arg,

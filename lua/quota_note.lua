@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  hash: the quotas, as quota_put.lua has them
 -- KEYS[2]  stream: the changes; the note gets the id REVISION-N, N from 1, REVISION being that of the last change
--- ARGV[1]  texts, each <I4 length and bytes: what, who, from, tenant, resource, key, new, detail
+-- ARGV[1]  texts, each <I4 length and bytes: what, who, from, tenant, resource, key, new, detail,
+--          scope, limit
 -- ARGV[2]  the time in milliseconds since 1970, for tests only; without it TIME is asked
 -- Reply    the revision
 -- Cost     one XINFO, one XADD
@@ -22,7 +23,7 @@ end
 
 local position = 1
 local note = {}
-for _, name in ipairs({ 'what', 'who', 'from', 'tenant', 'resource', 'key', 'new', 'detail' }) do
+for _, name in ipairs({ 'what', 'who', 'from', 'tenant', 'resource', 'key', 'new', 'detail', 'scope', 'limit' }) do
     note[#note + 1] = name
     note[#note + 1], position = struct.unpack('<I4c0', ARGV[1], position)
 end

@@ -22,6 +22,7 @@
 #include "server/core/slot.h"
 #include "server/follower.h"
 #include "server/quota/fleet.h"
+#include "server/quota/quota_form.h"
 #include "server/store/cluster.h"
 #include "server/store/redis_request.h"
 
@@ -160,7 +161,13 @@ static void control_on_set(void *arg, struct quota_set *set) {
 
 static void control_on_entry(void *arg, const struct ledger_entry *entry) {
     struct control *control = control_of(arg);
-    control->hooks.on_reset(control->hooks.arg, entry->tenant, entry->resource, entry->key);
+    enum bucket_scope scope = BUCKET_PER_KEY;
+    if (entry->scope.len > 0 && !quota_form_read_scope(entry->scope, &scope)) {
+        return; /* a newer version's */
+    }
+    struct bucket_name name = bucket_name_of(scope, entry->tenant, entry->resource,
+                                             scope == BUCKET_PER_KEY ? entry->key : entry->limit);
+    control->hooks.on_reset(control->hooks.arg, &name);
 }
 
 /* Tells the revision that the workers have come to, as soon as they have and a heartbeat may go. */

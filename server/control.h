@@ -15,6 +15,7 @@
 #include "server/base/metric.h"
 #include "server/base/status.h"
 #include "server/core/bucket.h"
+#include "server/core/bucket_name.h"
 #include "server/core/quota.h"
 #include "server/core/quota_set.h"
 #include "server/quota/feed.h"
@@ -49,8 +50,8 @@ struct control_hooks {
     void (*on_fleet_size)(void *arg, uint32_t fleet_size);
     /* These quotas are to be put in force; borrowed. */
     void (*on_quotas)(void *arg, struct quota_set *quotas);
-    /* An operator has filled this bucket. */
-    void (*on_reset)(void *arg, struct bytes tenant, struct bytes resource, struct bytes key);
+    /* An operator has filled this bucket. What it is called comes from Redis: its texts may be of any length. */
+    void (*on_reset)(void *arg, const struct bucket_name *name);
     /* The revision that every worker decides by. */
     uint64_t (*applied_revision)(void *arg);
     /* Redis nodes that are left alone because they fail. */
@@ -170,7 +171,7 @@ enum { CONTROL_MAX_ENTRIES = 500 };
 struct control_call *control_changes(struct control *control, const struct control_range *range,
                                      control_changes_fn done, void *arg, struct status *status);
 
-/* A bucket as it stands in Redis. */
+/* The buckets of a check as they stand in Redis, one asked for after the other. */
 struct control_bucket_result {
     enum control_outcome outcome;
     const struct quota *quota; /* by which it was looked at; the arrays are in the order of its limits */
@@ -180,7 +181,7 @@ struct control_bucket_result {
 };
 typedef void (*control_bucket_fn)(void *arg, const struct control_bucket_result *result);
 
-/* Whose: names, not patterns. */
+/* Of whose check: names, not patterns. */
 struct control_bucket {
     struct bytes tenant, resource, key;
 };
@@ -190,9 +191,9 @@ struct control_bucket {
 struct control_call *control_bucket_look(struct control *control, const struct control_bucket *bucket,
                                          const struct quota *quota, control_bucket_fn done, void *arg,
                                          struct status *status);
-/* Fills it, here and in Redis, and forgets what is still to be charged to it; noted in the audit. Of the result
- * `outcome` and `reason` alone are set. */
-struct control_call *control_bucket_reset(struct control *control, const struct control_bucket *bucket,
+/* Fills one bucket (all that a key has in a resource are one), here and in Redis, and forgets what is still to be
+ * charged to it; noted in the audit. Of the result `outcome` and `reason` alone are set. */
+struct control_call *control_bucket_reset(struct control *control, const struct bucket_name *name,
                                           struct control_asker asker, control_bucket_fn done, void *arg,
                                           struct status *status);
 

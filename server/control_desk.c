@@ -13,6 +13,7 @@
 #include "server/core/slot.h"
 #include "server/quota/fleet.h"
 #include "server/quota/ledger.h"
+#include "server/quota/quota_form.h"
 #include "server/quota/quota_json.h"
 #include "server/store/redis_request.h"
 #include "server/store/script.h"
@@ -42,12 +43,18 @@ struct control_call {
     void *arg;
     struct buf request;
     bool is_latest; /* of the audit: the entries come in reverse */
-    /* of a bucket */
+    /* of buckets */
     struct quota_set *set; /* held, for the quota */
     const struct quota *quota;
+    struct control_bucket bucket; /* its texts are in `names` */
+    uint8_t names[QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES];
+    uint32_t part;   /* of the quota, that is looked at */
+    int64_t unix_us; /* for its windows */
+    bool is_told;    /* what time it is there, and asked once more */
+    int64_t deadline_us;
+    struct control_bucket_result levels;
     uint8_t key[STORE_KEY_MAX_BYTES];
     size_t key_len;
-    bool is_told; /* what time it is, and asked once more */
 };
 
 static struct bytes bytes_of(const char *text) {
@@ -147,14 +154,14 @@ static enum store_outcome call_send(struct control_call *call, struct bytes key,
                                        .script = script,
                                        .tail = bytes_of_buf(&call->request),
                                        .done = call_on_reply};
-    int64_t now_us = clock_mono_us();
-    return cluster_submit(call->desk->cluster, &call->call, now_us + CALL_TIMEOUT_US, now_us);
+    return cluster_submit(call->desk->cluster, &call->call, call->deadline_us, clock_mono_us());
 }
 
 /* The first sending of a call. NULL, with the call freed, when it did not go. */
 static struct control_call *call_start(struct control_call *call, struct bytes key, uint16_t script,
                                        struct status *status) {
     list_push_back(&call->desk->calls, &call->in_calls);
+    call->deadline_us = clock_mono_us() + CALL_TIMEOUT_US;
     enum store_outcome outcome = call_send(call, key, script);
     if (outcome != STORE_OK) {
         status_fail(status, "%s", reason_of(outcome));
@@ -365,30 +372,38 @@ struct control_call *control_changes(struct control *control, const struct contr
 
 /* ---- buckets ---- */
 
-static struct script_check peek_of(const struct quota *quota, int64_t unix_us) {
-    return (struct script_check){.limits = quota->limits,
-                                 .n_limits = quota->n_limits,
-                                 .cost_tokens = 1,
-                                 .unix_us = unix_us,
-                                 .peek = true};
+static struct script_check peek_of(const struct quota_part *part, int64_t unix_us) {
+    return (struct script_check){
+        .limits = part->limits, .n_limits = part->n_limits, .cost_tokens = 1, .unix_us = unix_us, .peek = true};
 }
 
-static void end_bucket(struct control_call *call, enum store_outcome outcome,
-                       struct control_bucket_result *result) {
-    result->outcome = outcome == STORE_OK ? CONTROL_OK : CONTROL_UNAVAILABLE;
-    result->reason = reason_of(outcome);
-    call->done.bucket(call->arg, result);
+static void end_bucket(struct control_call *call, enum store_outcome outcome) {
+    call->levels.outcome = outcome == STORE_OK ? CONTROL_OK : CONTROL_UNAVAILABLE;
+    call->levels.reason = reason_of(outcome);
+    call->done.bucket(call->arg, &call->levels);
     call_free(call);
 }
 
-/* In place of an earlier one. */
-static bool write_look(struct control_call *call, int64_t unix_us) {
+static bool set_key(struct control_call *call, const struct bucket_name *name) {
+    call->key_len = store_key_write(name, call->key, sizeof call->key);
+    return call->key_len > 0;
+}
+
+/* The question for the part that is next. */
+static bool write_look(struct control_call *call) {
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
-    struct script_check check = peek_of(call->quota, unix_us);
-    buf_consume(&call->request, buf_len(&call->request));
+    const struct quota_part *part = &call->quota->parts[call->part];
+    const struct control_bucket *bucket = &call->bucket;
+    struct bucket_name name =
+        quota_part_bucket(call->quota, part, bucket->tenant, bucket->resource, bucket->key);
+    struct script_check check = peek_of(part, call->unix_us);
     size_t n = script_check_pack(&check, argument, sizeof argument);
+    buf_consume(&call->request, buf_len(&call->request));
+    if (n == 0 || !set_key(call, &name)) {
+        return false;
+    }
     uint8_t *out = buf_reserve(&call->request, call->key_len + n + REDIS_TAIL_EXTRA_BYTES);
-    if (n == 0 || out == NULL) {
+    if (out == NULL) {
         return false;
     }
     buf_commit(&call->request,
@@ -396,62 +411,73 @@ static bool write_look(struct control_call *call, int64_t unix_us) {
     return true;
 }
 
-/* With windows around that time. */
-static enum store_outcome send_look(struct control_call *call, int64_t unix_us) {
-    return write_look(call, unix_us)
-               ? call_send(call, (struct bytes){call->key, call->key_len}, CONTROL_SCRIPT_CHECK)
-               : STORE_NO_MEMORY;
-}
-
-static void look_on_reply(struct control_call *call, enum store_outcome outcome,
-                          const struct redis_reply *reply) {
-    const struct quota *quota = call->quota;
-    struct control_bucket_result result = {.quota = quota};
-    struct script_check check = peek_of(quota, 0);
+static bool read_look(struct control_call *call, const struct redis_reply *reply) {
+    const struct quota_part *part = &call->quota->parts[call->part];
+    struct script_check check = peek_of(part, call->unix_us);
     struct bucket_verdict verdict;
     struct bucket_record record;
-    int64_t unix_us;
-    if (outcome == STORE_OK && !call->is_told && reply->kind == REDIS_KIND_STRING &&
-        script_tells_time(reply->text, &unix_us)) {
-        call->is_told = true;
-        outcome = send_look(call, unix_us);
-        if (outcome == STORE_OK) {
-            return;
-        }
+    int64_t utok[BUCKET_MAX_LIMITS];
+    if (reply->kind != REDIS_KIND_STRING || !script_check_parse(reply->text, &check, &verdict, &record)) {
+        return false;
     }
-    if (outcome == STORE_OK &&
-        (reply->kind != REDIS_KIND_STRING || !script_check_parse(reply->text, &check, &verdict, &record))) {
-        outcome = STORE_BAD_REPLY;
+    bucket_levels(&record, part->limits, part->n_limits, 0, utok);
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        struct bucket_record alone = record;
+        bucket_check(&alone, &part->limits[i], 1, 1, 0, true, &verdict);
+        call->levels.levels_utok[part->first_limit + i] = utok[i];
+        call->levels.full_after_us[part->first_limit + i] = verdict.reset_after_us;
     }
-    if (outcome == STORE_OK) {
-        bucket_levels(&record, quota->limits, quota->n_limits, 0, result.levels_utok);
-        for (uint32_t i = 0; i < quota->n_limits; i++) {
-            struct bucket_record alone = record;
-            bucket_check(&alone, &quota->limits[i], 1, 1, 0, true, &verdict);
-            result.full_after_us[i] = verdict.reset_after_us;
-        }
-    }
-    end_bucket(call, outcome, &result);
+    return true;
 }
 
-static bool name_bucket(struct control_call *call, const struct control_bucket *bucket) {
-    struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, bucket->tenant, bucket->resource, bucket->key);
-    call->key_len = store_key_write(&name, call->key, sizeof call->key);
-    return call->key_len > 0;
+/* Part by part, all within the time of one call. */
+static void look_on_reply(struct control_call *call, enum store_outcome outcome,
+                          const struct redis_reply *reply) {
+    bool is_told = outcome == STORE_OK && !call->is_told && reply->kind == REDIS_KIND_STRING &&
+                   script_tells_time(reply->text, &call->unix_us);
+    if (outcome == STORE_OK && !is_told && !read_look(call, reply)) {
+        outcome = STORE_BAD_REPLY;
+    }
+    call->is_told = is_told;
+    bool is_last = !is_told && ++call->part == call->quota->n_parts;
+    if (outcome == STORE_OK && !is_last) {
+        outcome = write_look(call)
+                      ? call_send(call, (struct bytes){call->key, call->key_len}, CONTROL_SCRIPT_CHECK)
+                      : STORE_NO_MEMORY;
+    }
+    if (outcome != STORE_OK || is_last) {
+        end_bucket(call, outcome);
+    }
+}
+
+static struct bytes keep_name(struct bytes name, uint8_t **room) {
+    struct bytes kept = {.data = *room, .len = name.len};
+    if (name.len > 0) {
+        memcpy(*room, name.data, name.len);
+    }
+    *room += name.len;
+    return kept;
 }
 
 struct control_call *control_bucket_look(struct control *control, const struct control_bucket *bucket,
                                          const struct quota *quota, control_bucket_fn done, void *arg,
                                          struct status *status) {
     ensure(quota->n_limits, >=, 1);
+    ensure(bucket->tenant.len, <=, QUOTA_TENANT_MAX_BYTES);
+    ensure(bucket->resource.len, <=, QUOTA_RESOURCE_MAX_BYTES);
+    ensure(bucket->key.len, <=, QUOTA_KEY_MAX_BYTES);
     struct control_call *call = call_create(control, arg, look_on_reply);
     if (call != NULL) {
+        uint8_t *room = call->names;
         call->set = quota_set_hold(call->desk->set);
-        call->quota = quota;
+        call->quota = call->levels.quota = quota;
+        call->bucket =
+            (struct control_bucket){keep_name(bucket->tenant, &room), keep_name(bucket->resource, &room),
+                                    keep_name(bucket->key, &room)};
+        call->unix_us = clock_wall_us();
         call->done.bucket = done;
     }
-    call = call_or_fail(call, call != NULL && name_bucket(call, bucket) && write_look(call, clock_wall_us()),
-                        status);
+    call = call_or_fail(call, call != NULL && write_look(call), status);
     if (call == NULL) {
         return NULL;
     }
@@ -461,7 +487,7 @@ struct control_call *control_bucket_look(struct control *control, const struct c
 static void delete_on_reply(struct control_call *call, enum store_outcome outcome,
                             const struct redis_reply *reply) {
     (void)reply;
-    end_bucket(call, outcome, &(struct control_bucket_result){0});
+    end_bucket(call, outcome);
 }
 
 static bool write_delete(struct control_call *call) {
@@ -483,25 +509,31 @@ static void reset_on_reply(struct control_call *call, enum store_outcome outcome
     (void)reply;
     if (outcome == STORE_OK) {
         call->on_reply = delete_on_reply;
+        call->deadline_us = clock_mono_us() + CALL_TIMEOUT_US;
         outcome = write_delete(call) ? call_send(call, (struct bytes){call->key, call->key_len}, CLUSTER_PLAIN)
                                      : STORE_NO_MEMORY;
     }
     if (outcome != STORE_OK) {
-        end_bucket(call, outcome, &(struct control_bucket_result){0});
+        end_bucket(call, outcome);
     }
 }
 
-struct control_call *control_bucket_reset(struct control *control, const struct control_bucket *bucket,
+struct control_call *control_bucket_reset(struct control *control, const struct bucket_name *name,
                                           struct control_asker asker, control_bucket_fn done, void *arg,
                                           struct status *status) {
     struct ledger_entry note = {.what = bytes_of("reset"),
                                 .who = asker.who,
                                 .from = asker.from,
-                                .tenant = bucket->tenant,
-                                .resource = bucket->resource,
-                                .key = bucket->key};
+                                .tenant = name->tenant,
+                                .resource = name->resource};
+    if (name->scope == BUCKET_PER_KEY) {
+        note.key = name->key;
+    } else {
+        note.scope = bytes_of(quota_form_scope_word(name->scope));
+        note.limit = name->key;
+    }
     struct control_call *call = call_create(control, arg, reset_on_reply);
-    call = call_or_fail(call, call != NULL && name_bucket(call, bucket) && write_note(call, &note), status);
+    call = call_or_fail(call, call != NULL && set_key(call, name) && write_note(call, &note), status);
     if (call == NULL) {
         return NULL;
     }

@@ -143,12 +143,11 @@ static void server_on_quotas(void *arg, struct quota_set *quotas) {
     }
 }
 
-static void server_on_reset(void *arg, struct bytes tenant, struct bytes resource, struct bytes key) {
+static void server_on_reset(void *arg, const struct bucket_name *name) {
     const struct server *server = arg;
-    if (tenant.len <= QUOTA_TENANT_MAX_BYTES && resource.len <= QUOTA_RESOURCE_MAX_BYTES &&
-        key.len <= QUOTA_KEY_MAX_BYTES) {
-        struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, tenant, resource, key);
-        fallback_forget(server->fallback, bucket_name_hash(&name, server->key_seed), clock_mono_us());
+    if (name->tenant.len <= QUOTA_TENANT_MAX_BYTES && name->resource.len <= QUOTA_RESOURCE_MAX_BYTES &&
+        name->key.len <= QUOTA_KEY_MAX_BYTES) {
+        fallback_forget(server->fallback, bucket_name_hash(name, server->key_seed), clock_mono_us());
     }
 }
 

@@ -1,4 +1,4 @@
-/* ctl_bucket.c — `sluicectl bucket show|reset`: what a key has left, and giving it all back. */
+/* ctl_bucket.c — `sluicectl bucket show|reset`: what a key has left, and filling its buckets. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,10 +12,15 @@
 
 struct bucket_options {
     struct session_options session;
+    const char *limit;
 };
 static const struct bucket_options defaults = {.session = SESSION_DEFAULTS};
-static const struct option_spec options_table[] = {SESSION_OPTIONS(bucket_options)};
-enum { N_OPTIONS = sizeof options_table / sizeof options_table[0] };
+static const struct option_spec show_table[] = {SESSION_OPTIONS(bucket_options)};
+static const struct option_spec reset_table[] = {
+    {"limit", "NAME", OPTION_TEXT, offsetof(struct bucket_options, limit), 0, 0,
+     "fill the bucket of this limit instead, whose scope is wider than key"},
+    SESSION_OPTIONS(bucket_options),
+};
 
 /* A level is a decimal number, which may come as a text. */
 static void add_level(struct columns *columns, const json_t *level) {
@@ -27,7 +32,7 @@ static void add_level(struct columns *columns, const json_t *level) {
 }
 
 static int print_bucket(const json_t *json) {
-    static const char *const heads[] = {"LIMIT", "LEVEL", "BURST", "RATE", "FULL AFTER", NULL};
+    static const char *const heads[] = {"LIMIT", "SCOPE", "LEVEL", "BURST", "RATE", "FULL AFTER", NULL};
     const json_t *list = field_list(json, "limits");
     struct columns columns;
     char pattern[512], source[32];
@@ -37,6 +42,7 @@ static int print_bucket(const json_t *json) {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *limit = json_array_get(list, i);
         columns_add(&columns, "%s", field_text(limit, "name"));
+        columns_add(&columns, "%s", field_text(limit, "scope"));
         add_level(&columns, json_object_get(limit, "level"));
         columns_add(&columns, "%" PRId64, field_integer(limit, "burst"));
         columns_add(&columns, "%s", field_text(limit, "rate"));
@@ -54,10 +60,15 @@ static int print_reset(const json_t *json) {
     return CTL_DONE;
 }
 
+static bool append_path(struct buf *path, char *const *arguments, bool is_reset, const char *limit) {
+    return url_append(path, "/v1/tenants/%/buckets/%/%", arguments[0], arguments[1], arguments[2]) &&
+           (!is_reset || url_append(path, ":reset")) &&
+           (limit == NULL || url_append(path, "?limit_name=%", limit));
+}
+
 /* Calls on (tenant, resource, key) and has the answer printed. */
-static int call(const void *options_read, char *const *arguments, const char *command, const char *method,
-                const char *suffix, int (*print)(const json_t *json)) {
-    const struct bucket_options *options = options_read;
+static int call(const struct bucket_options *options, char *const *arguments, const char *command,
+                bool is_reset, int (*print)(const json_t *json)) {
     struct session session;
     struct api_reply reply = {.status = 0};
     struct status status = {""};
@@ -66,13 +77,13 @@ static int call(const void *options_read, char *const *arguments, const char *co
     if (!session_open(&session, &options->session, command)) {
         return CTL_TROUBLE;
     }
-    if (!url_append(&path, "/v1/tenants/%/buckets/%/%", arguments[0], arguments[1], arguments[2]) ||
-        !url_append(&path, suffix)) {
+    if (!append_path(&path, arguments, is_reset, options->limit)) {
         code = session_complain(command, "out of memory");
     } else {
-        enum api_outcome outcome =
-            api_call(&session.api, &(struct api_call){.method = method, .path = (const char *)buf_front(&path)},
-                     &reply, &status);
+        enum api_outcome outcome = api_call(
+            &session.api,
+            &(struct api_call){.method = is_reset ? "POST" : "GET", .path = (const char *)buf_front(&path)},
+            &reply, &status);
         code = outcome != API_DONE                       ? session_fail(&session, outcome, &reply, &status)
                : !session.is_json                        ? print(reply.json)
                : session_print_json(command, reply.json) ? CTL_DONE
@@ -85,11 +96,11 @@ static int call(const void *options_read, char *const *arguments, const char *co
 }
 
 static int run_show(const void *options, char *const *arguments) {
-    return call(options, arguments, "bucket show", "GET", "", print_bucket);
+    return call(options, arguments, "bucket show", false, print_bucket);
 }
 
 static int run_reset(const void *options, char *const *arguments) {
-    return call(options, arguments, "bucket reset", "POST", ":reset", print_reset);
+    return call(options, arguments, "bucket reset", true, print_reset);
 }
 
 const struct command ctl_bucket_show = {
@@ -99,8 +110,8 @@ const struct command ctl_bucket_show = {
     .arguments = "TENANT RESOURCE KEY",
     .min_arguments = 3,
     .max_arguments = 3,
-    .options = options_table,
-    .n_options = N_OPTIONS,
+    .options = show_table,
+    .n_options = sizeof show_table / sizeof show_table[0],
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .notes = "RESOURCE is a name as callers send it, not a pattern. Levels are tokens.\n"
@@ -112,15 +123,18 @@ const struct command ctl_bucket_show = {
 const struct command ctl_bucket_reset = {
     .program = "sluicectl",
     .name = "bucket reset",
-    .summary = "Fill the buckets of KEY, as if it had never asked",
+    .summary = "Fill the buckets of KEY, as if it had never asked, or one that it shares",
     .arguments = "TENANT RESOURCE KEY",
     .min_arguments = 3,
     .max_arguments = 3,
-    .options = options_table,
-    .n_options = N_OPTIONS,
+    .options = reset_table,
+    .n_options = sizeof reset_table / sizeof reset_table[0],
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
-    .notes = "It is written into the changes. Exit code: 0 reset, 1 refused, 2 trouble.\n\n"
-             "  sluicectl bucket reset acme api.read alice\n",
+    .notes =
+        "Without --limit all buckets of scope key are filled, and no other. It is written into the changes.\n"
+        "Exit code: 0 reset, 1 refused, 2 trouble.\n\n"
+        "  sluicectl bucket reset acme api.read alice\n"
+        "  sluicectl bucket reset acme api.read alice --limit contract\n",
     .run = run_reset,
 };

@@ -61,7 +61,10 @@ static struct quota_line show_side(const json_t *side) {
 /* What has happened: a change, what was asked for and why not, or whose bucket was filled. */
 static void add_event(struct columns *columns, const json_t *change) {
     const char *what = field_text(change, "what"), *detail = field_text(change, "detail");
-    if (strcmp(what, "reset") == 0) {
+    const char *scope = field_text(change, "scope");
+    if (strcmp(what, "reset") == 0 && scope[0] != '\0') {
+        columns_add(columns, "limit %s (%s)", field_text(change, "limit"), scope);
+    } else if (strcmp(what, "reset") == 0) {
         columns_add(columns, "key %s", field_text(change, "key"));
     } else if (strcmp(what, "refused") == 0) {
         columns_add(columns, "%s: %s", show_side(json_object_get(change, "new")).text, detail);

@@ -13,11 +13,11 @@
 #include "admin/ctl/url.h"
 #include "server/core/quota.h"
 
-enum { HTTP_NOT_FOUND = 404, HEADER_BYTES = 64, BURST_MAX = 1000 * 1000 * 1000 };
+enum { HTTP_NOT_FOUND = 404, HEADER_BYTES = 64, SCOPE_BYTES = 16, BURST_MAX = 1000 * 1000 * 1000 };
 
 struct set_options {
     struct session_options session;
-    const char *rate, *algorithm, *name, *mode, *on_store_failure, *file;
+    const char *rate, *algorithm, *name, *scope, *mode, *on_store_failure, *file;
     int64_t burst, if_revision, wait_us;
     bool is_unlimited;
 };
@@ -33,6 +33,8 @@ static const struct option_spec options_table[] = {
      "token_bucket or leaky_bucket, else token_bucket"},
     {"name", "NAME", OPTION_TEXT, OPTION(name), 0, 0,
      "of the limit, else the present one's, else its algorithm's"},
+    {"scope", "SCOPE", OPTION_TEXT, OPTION(scope), 0, 0,
+     "key, resource, tenant or global, else key; without --name the present one's"},
     {"mode", "MODE", OPTION_TEXT, OPTION(mode), 0, 0, "enforce or shadow, else enforce"},
     {"on-store-failure", "POLICY", OPTION_TEXT, OPTION(on_store_failure), 0, 0,
      "local, allow or deny, else local"},
@@ -85,9 +87,13 @@ static int put(struct session *session, const struct set_options *options, const
     return code;
 }
 
-/* A limit's level is kept under its name, so a changed rate must not change that. CTL_DONE: `name` is that of the one
- * limit there is, or "" when there is no quota yet. */
-static int read_name(struct session *session, const char *path, char *name, size_t cap) {
+/* What a changed rate must not change: a limit's level is kept under its name, and its scope says who shares it. */
+struct present {
+    char name[QUOTA_LIMIT_NAME_MAX_BYTES + 1], scope[SCOPE_BYTES];
+};
+
+/* CTL_DONE: `present` is of the one limit there is, or "" when there is no quota yet. */
+static int read_present(struct session *session, const char *path, struct present *present) {
     struct status status = {""};
     struct api_reply reply = {.status = 0};
     struct api_call call = {.method = "GET", .path = path};
@@ -102,7 +108,9 @@ static int read_name(struct session *session, const char *path, char *name, size
                              json_array_size(limits));
             code = CTL_REFUSED;
         } else {
-            snprintf(name, cap, "%s", field_text(json_array_get(limits, 0), "name"));
+            const json_t *limit = json_array_get(limits, 0);
+            snprintf(present->name, sizeof present->name, "%s", field_text(limit, "name"));
+            snprintf(present->scope, sizeof present->scope, "%s", field_text(limit, "scope"));
         }
     } else if (reply.status != HTTP_NOT_FOUND) {
         code = session_fail(session, outcome, &reply, &status);
@@ -113,11 +121,12 @@ static int read_name(struct session *session, const char *path, char *name, size
 
 static int set_quota(struct session *session, const struct set_options *options, const char *path) {
     struct status status = {""};
-    char name[QUOTA_LIMIT_NAME_MAX_BYTES + 1] = "";
+    struct present present = {.name = ""};
     struct quota_request request = {
         .rate = options->rate,
         .algorithm = options->algorithm,
         .name = options->name,
+        .scope = options->scope,
         .burst = options->burst,
         .mode = options->mode,
         .on_store_failure = options->on_store_failure,
@@ -128,11 +137,12 @@ static int set_quota(struct session *session, const struct set_options *options,
         return session_complain(session->command, "%s", status.text);
     }
     if (options->rate != NULL && options->name == NULL && options->if_revision != 0) {
-        int code = read_name(session, path, name, sizeof name);
+        int code = read_present(session, path, &present);
         if (code != CTL_DONE) {
             return code;
         }
-        request.name = name[0] != '\0' ? name : NULL;
+        request.name = present.name[0] != '\0' ? present.name : NULL;
+        request.scope = request.scope == NULL && present.scope[0] != '\0' ? present.scope : request.scope;
     }
     char *body = quota_request_make(&request, &status);
     if (body == NULL) {

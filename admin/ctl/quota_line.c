@@ -20,10 +20,10 @@ static void append(struct quota_line *line, const char *format, ...) {
     va_end(arguments);
 }
 
-/* What differs from the usual: names and algorithms other than token_bucket. */
+/* What differs from the usual: names and algorithms other than token_bucket, scopes other than key. */
 static void append_limit(struct quota_line *line, const json_t *limit) {
     const char *name = field_text(limit, "name"), *algorithm = field_text(limit, "algorithm");
-    const char *rate = field_text(limit, "rate");
+    const char *rate = field_text(limit, "rate"), *scope = field_text(limit, "scope");
     bool is_usual = strcmp(algorithm, "token_bucket") == 0 || algorithm[0] == '\0';
     if (name[0] != '\0' && strcmp(name, "token_bucket") != 0 && strcmp(name, algorithm) != 0) {
         append(line, "%s ", name);
@@ -37,6 +37,9 @@ static void append_limit(struct quota_line *line, const json_t *limit) {
     }
     if (strcmp(rate, "0") == 0 || strncmp(rate, "0/", 2) == 0) {
         append(line, " (ban)");
+    }
+    if (scope[0] != '\0' && strcmp(scope, "key") != 0) {
+        append(line, " scope %s", scope);
     }
 }
 

@@ -44,8 +44,9 @@ static char *read_file(const char *path, struct status *status) {
 
 /* What was not told is left out, for the server's defaults. */
 static json_t *make_limit(const struct quota_request *request) {
-    return json_pack("{s:s*, s:s*, s:s, s:o*}", "name", request->name, "algorithm", request->algorithm, "rate",
-                     request->rate, "burst", request->burst > 0 ? json_integer(request->burst) : NULL);
+    return json_pack("{s:s*, s:s*, s:s, s:o*, s:s*}", "name", request->name, "algorithm", request->algorithm,
+                     "rate", request->rate, "burst", request->burst > 0 ? json_integer(request->burst) : NULL,
+                     "scope", request->scope);
 }
 
 static json_t *make_quota(const struct quota_request *request) {
@@ -57,7 +58,8 @@ static json_t *make_quota(const struct quota_request *request) {
 }
 
 bool quota_request_check(const struct quota_request *request, struct status *status) {
-    bool has_limit_parts = request->algorithm != NULL || request->name != NULL || request->burst > 0;
+    bool has_limit_parts =
+        request->algorithm != NULL || request->name != NULL || request->scope != NULL || request->burst > 0;
     bool has_quota_parts = request->mode != NULL || request->on_store_failure != NULL;
     int n_ways = (request->rate != NULL) + request->is_unlimited + (request->file != NULL);
     if (n_ways != 1) {
@@ -66,7 +68,7 @@ bool quota_request_check(const struct quota_request *request, struct status *sta
     }
     if (request->rate == NULL && (has_limit_parts || has_quota_parts)) {
         return status_fail(
-            status, "--burst, --algorithm, --name, --mode and --on-store-failure go with --rate; %s",
+            status, "--burst, --algorithm, --name, --scope, --mode and --on-store-failure go with --rate; %s",
             request->file != NULL ? "the file says everything" : "an unlimited quota has none of them");
     }
     return true;

@@ -11,7 +11,7 @@ enum { QUOTA_REQUEST_MAX_BYTES = 64 * 1024 };
 
 /* NULL, 0 and false: not told. */
 struct quota_request {
-    const char *rate, *algorithm, *name;
+    const char *rate, *algorithm, *name, *scope;
     int64_t burst;
     const char *mode, *on_store_failure;
     bool is_unlimited;

@@ -57,8 +57,9 @@ static bool is_word(const json_t *object, const char *name, const char *word) {
 
 /* "{ rate: 100/s, burst: 200 }": what is as it would be anyway is left out. */
 static void write_limit(const json_t *limit, FILE *out) {
+    bool needs_name = is_word(limit, "scope", "tenant") || is_word(limit, "scope", "global");
     fputs("{ ", out);
-    if (!is_word(limit, "name", field_text(limit, "algorithm"))) {
+    if (needs_name || !is_word(limit, "name", field_text(limit, "algorithm"))) {
         fputs("name: ", out);
         write_name(field_text(limit, "name"), out);
         fputs(", ", out);

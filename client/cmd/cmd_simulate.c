@@ -24,6 +24,7 @@
 #include "client/cmd/timeline.h"
 #include "proto/wire.h"
 #include "server/base/units.h"
+#include "server/quota/quota_form.h"
 #include "server/quota/registry.h"
 
 enum { TIMEOUT_DEFAULT_US = 5 * 1000 * 1000, TIMEOUT_MAX_US = 600 * 1000 * 1000 };
@@ -241,6 +242,17 @@ static const struct quota *find_quota(const struct simulation *simulation, const
                           bytes_of(simulation->options->resource));
 }
 
+/* ", scope tenant" of limits that addresses share. */
+static void print_scope(const struct quota *quota, uint32_t limit) {
+    const struct quota_part *part = quota->parts;
+    while (limit >= part->first_limit + part->n_limits) {
+        part++;
+    }
+    if (part->scope != BUCKET_PER_KEY) {
+        printf(", scope %s", quota_form_scope_word(part->scope));
+    }
+}
+
 /* "demo hello: per_key (5 per 1s, burst 10), ..." */
 static void print_judge(const struct simulation *simulation, const char *title,
                         const struct quota_set *quotas) {
@@ -254,9 +266,11 @@ static void print_judge(const struct simulation *simulation, const char *title,
     printf("%s", quota->is_unlimited ? "unlimited" : "");
     for (uint32_t i = 0; i < quota->n_limits; i++) {
         const struct bucket_limit *limit = &quota->limits[i];
-        printf("%s%s (%" PRId64 " per %s, burst %" PRId64 ")", i > 0 ? ", " : "", quota->limit_names[i],
+        printf("%s%s (%" PRId64 " per %s, burst %" PRId64, i > 0 ? ", " : "", quota->limit_names[i],
                limit->count, units_show_duration(limit->period_s * 1000000).text,
                limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+        print_scope(quota, i);
+        putchar(')');
     }
     putchar('\n');
 }

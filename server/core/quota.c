@@ -76,6 +76,17 @@ bool quota_rules_check(struct quota_rules *rules, struct status *status) {
     return true;
 }
 
+bool quota_check_scopes(const struct quota_rules *rules, struct bytes tenant, struct status *status) {
+    bool is_everyone = tenant.len == 1 && tenant.data[0] == '*';
+    for (uint32_t i = 0; i < rules->n_limits && !is_everyone; i++) {
+        if (rules->scopes[i] == BUCKET_GLOBAL) {
+            return status_fail(status, "'%s' has scope global, which is for quotas of tenant \"*\" alone",
+                               rules->limit_names[i]);
+        }
+    }
+    return true;
+}
+
 static bool limits_are_equal(const struct bucket_limit *a, const struct bucket_limit *b) {
     return a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
            a->period_s == b->period_s && a->burst_utok == b->burst_utok;
@@ -218,6 +229,15 @@ struct bytes quota_tenant(const struct quota *quota) {
 
 struct bytes quota_resource(const struct quota *quota) {
     return (struct bytes){.data = quota_tenant(quota).data + quota->tenant_len, .len = quota->resource_len};
+}
+
+struct bucket_name quota_part_bucket(const struct quota *quota, const struct quota_part *part,
+                                     struct bytes tenant, struct bytes resource, struct bytes key) {
+    if (part->scope != BUCKET_PER_KEY) {
+        const char *name = quota->limit_names[part->first_limit];
+        key = (struct bytes){.data = (const uint8_t *)name, .len = strlen(name)};
+    }
+    return bucket_name_of(part->scope, tenant, resource, key);
 }
 
 void quota_get_rules(const struct quota *quota, struct quota_rules *rules) {

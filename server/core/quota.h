@@ -81,6 +81,10 @@ bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes na
 /* Sets the ids of the limits from their names, and puts those of scope key first. False with a reason: no limits or too many, or limits beside
  * is_unlimited, or a bad name. */
 bool quota_rules_check(struct quota_rules *rules, struct status *status) __attribute__((warn_unused_result));
+/* May a quota of this tenant (a name or "*") have limits of these scopes? A global one is for tenant "*" alone: it is
+ * shared by those who have no quota of their own. False with a reason. */
+bool quota_check_scopes(const struct quota_rules *rules, struct bytes tenant, struct status *status)
+    __attribute__((warn_unused_result));
 /* Of rules that were checked. */
 bool quota_rules_are_equal(const struct quota_rules *a, const struct quota_rules *b);
 
@@ -101,6 +105,9 @@ void quota_release(struct quota **quota);
 /* The pattern that it was made for; borrowed. Of quotas from quota_create alone. */
 struct bytes quota_tenant(const struct quota *quota);
 struct bytes quota_resource(const struct quota *quota);
+/* The bucket that a check of (tenant, resource, key) has in the part; borrows the texts, and the limit's name. */
+struct bucket_name quota_part_bucket(const struct quota *quota, const struct quota_part *part,
+                                     struct bytes tenant, struct bytes resource, struct bytes key);
 void quota_get_rules(const struct quota *quota, struct quota_rules *rules);
 /* By tenant, then by resource, bytewise: below, at or above 0, as memcmp. */
 int quota_compare(const struct quota *quota, struct bytes tenant, struct bytes resource);

@@ -426,7 +426,8 @@ static bool is_in_force(const struct quota *quota, const struct quota_rules *rul
 bool quota_set_put(struct quota_set *set, struct bytes tenant, struct bytes resource,
                    const struct quota_rules *rules, uint64_t revision, struct status *status) {
     struct quota_rules checked = *rules;
-    if (!quota_check_pattern(tenant, resource, status) || !quota_rules_check(&checked, status)) {
+    if (!quota_check_pattern(tenant, resource, status) || !quota_rules_check(&checked, status) ||
+        !quota_check_scopes(&checked, tenant, status)) {
         return false;
     }
     struct pattern pattern = make_pattern(set, tenant, resource);

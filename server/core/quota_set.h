@@ -34,8 +34,8 @@ void quota_set_release(struct quota_set **set);
 
 /* Adds or replaces the quota of this very pattern (see quota_check_pattern), copying the rules; ids of limits are
  * set from their names. `revision` becomes the quota's own. When rules and revision are those in force, nothing
- * changes and its counters go on. False with a reason, the set as it was: a bad pattern or bad rules, too many
- * quotas, or "out of memory". */
+ * changes and its counters go on. False with a reason, the set as it was: a bad pattern, bad rules or scopes that this
+ * tenant cannot have, too many quotas, or "out of memory". */
 bool quota_set_put(struct quota_set *set, struct bytes tenant, struct bytes resource,
                    const struct quota_rules *rules, uint64_t revision, struct status *status)
     __attribute__((warn_unused_result));

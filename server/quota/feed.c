@@ -156,8 +156,9 @@ static void publish(struct feed *feed, const struct position *position) {
 /* ---- entries of the stream ---- */
 
 static uint64_t fingerprint_of(const struct ledger_entry *entry) {
-    const struct bytes texts[] = {entry->what, entry->who, entry->from, entry->tenant, entry->resource,
-                                  entry->key,  entry->old, entry->new,  entry->detail};
+    const struct bytes texts[] = {entry->what,     entry->who,   entry->from, entry->tenant,
+                                  entry->resource, entry->key,   entry->old,  entry->new,
+                                  entry->detail,   entry->scope, entry->limit};
     uint64_t hash = hash_bytes(&entry->at_ms, sizeof entry->at_ms, entry->revision ^ entry->part);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         hash = hash_bytes(texts[i].len > 0 ? (const void *)texts[i].data : "", texts[i].len, hash);

@@ -53,7 +53,8 @@ static bool take_field(struct bytes name, struct bytes value, struct ledger_entr
     } texts[] = {
         {"what", &entry->what},     {"who", &entry->who},           {"from", &entry->from},
         {"tenant", &entry->tenant}, {"resource", &entry->resource}, {"key", &entry->key},
-        {"old", &entry->old},       {"new", &entry->new},           {"detail", &entry->detail},
+        {"scope", &entry->scope},   {"limit", &entry->limit},       {"old", &entry->old},
+        {"new", &entry->new},       {"detail", &entry->detail},
     };
     uint64_t number;
     if (ledger_is(name, "at_ms")) {
@@ -130,8 +131,8 @@ bool ledger_add_put(struct bytes tenant, struct bytes resource, struct bytes tex
 }
 
 bool ledger_write_note(const struct ledger_entry *note, struct buf *out) {
-    const struct bytes texts[] = {note->what,     note->who, note->from, note->tenant,
-                                  note->resource, note->key, note->new,  note->detail};
+    const struct bytes texts[] = {note->what, note->who, note->from,   note->tenant, note->resource,
+                                  note->key,  note->new, note->detail, note->scope,  note->limit};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct bytes text = texts[i];
         text.len = text.len < LEDGER_NOTE_MAX_BYTES ? text.len : LEDGER_NOTE_MAX_BYTES;

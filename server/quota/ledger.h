@@ -30,7 +30,8 @@ struct ledger_entry {
     int64_t at_ms;                      /* since 1970, by the clock of Redis */
     struct bytes what;                  /* put, delete, default, refused or reset */
     struct bytes who, from;             /* the name of the token, and the address of the peer */
-    struct bytes tenant, resource, key; /* the key is that of a bucket that was reset */
+    struct bytes tenant, resource, key; /* of a bucket that was reset; in a wider scope than key ... */
+    struct bytes scope, limit;          /* ... these are its scope's word and its limit's name; else empty */
     struct bytes old, new;              /* quotas as JSON; of the default "allow" or "deny"; empty: none */
     struct bytes detail;                /* why it was refused */
 };
@@ -73,7 +74,7 @@ bool ledger_add_put(struct bytes tenant, struct bytes resource, struct bytes tex
 
 enum { LEDGER_NOTE_MAX_BYTES = 4096 }; /* of a text in a note; longer ones are cut */
 
-/* Of the entry what, who, from, tenant, resource, key, new and detail. False when memory is short. */
+/* Of the entry what, who, from, tenant, resource, key, scope, limit, new and detail. False when memory is short. */
 bool ledger_write_note(const struct ledger_entry *note, struct buf *out) __attribute__((warn_unused_result));
 
 #endif

@@ -21,7 +21,7 @@ const struct yaml_field quota_limit_fields[QUOTA_N_LIMIT_FIELDS] = {
 /* What a field takes, by the value it stands for. */
 struct words {
     const char *expected; /* completes "'x' is ..." */
-    const char *words[3]; /* NULL behind the last */
+    const char *words[5]; /* NULL behind the last */
 };
 
 static const struct words algorithms = {"neither token_bucket nor leaky_bucket",
@@ -32,7 +32,11 @@ static const struct words failures = {
 static const struct words modes = {"neither enforce nor shadow",
                                    {[QUOTA_ENFORCED] = "enforce", [QUOTA_IN_SHADOW] = "shadow"}};
 static const struct words truths = {"neither true nor false", {"false", "true"}};
-static const struct words scopes = {"not supported; only key is", {"key"}};
+static const struct words scopes = {"none of key, resource, tenant and global",
+                                    {[BUCKET_PER_KEY] = "key",
+                                     [BUCKET_PER_RESOURCE] = "resource",
+                                     [BUCKET_PER_TENANT] = "tenant",
+                                     [BUCKET_GLOBAL] = "global"}};
 
 /* The place of the word, or of the first one when none is given. */
 static bool read_word(struct bytes text, const struct words *words, unsigned *value, struct status *reason) {
@@ -58,7 +62,19 @@ static bool read_algorithm(struct bytes text, struct bucket_limit *limit, struct
     return is_good;
 }
 
+static bool read_scope(struct bytes text, enum bucket_scope *scope, struct status *reason) {
+    unsigned value;
+    bool is_good = read_word(text, &scopes, &value, reason);
+    *scope = (enum bucket_scope)value;
+    return is_good;
+}
+
 static bool read_name(struct bytes text, struct quota_rules *rules, struct status *reason) {
+    enum bucket_scope scope = rules->scopes[rules->n_limits];
+    if (text.data == NULL && scope > BUCKET_PER_RESOURCE) {
+        return status_fail(reason, "give it a name: limits of scope %s are shared by name",
+                           quota_form_scope_word(scope));
+    }
     if (text.data == NULL) {
         const char *algorithm = quota_form_algorithm_word(rules->limits[rules->n_limits].algorithm);
         text = (struct bytes){.data = (const uint8_t *)algorithm, .len = strlen(algorithm)};
@@ -92,7 +108,6 @@ static bool read_burst(struct bytes text, struct bucket_limit *limit, struct sta
 static bool read_limit_field(struct quota_rules *rules, enum quota_limit_field field, struct bytes text,
                              struct status *reason) {
     struct bucket_limit *limit = &rules->limits[rules->n_limits];
-    unsigned only;
     switch (field) {
     case QUOTA_LIMIT_NAME:
         return read_name(text, rules, reason);
@@ -103,7 +118,7 @@ static bool read_limit_field(struct quota_rules *rules, enum quota_limit_field f
     case QUOTA_LIMIT_BURST:
         return read_burst(text, limit, reason);
     case QUOTA_LIMIT_SCOPE:
-        return read_word(text, &scopes, &only, reason);
+        return read_scope(text, &rules->scopes[rules->n_limits], reason);
     case QUOTA_N_LIMIT_FIELDS:
         break;
     }
@@ -112,9 +127,9 @@ static bool read_limit_field(struct quota_rules *rules, enum quota_limit_field f
 
 bool quota_form_add_limit(struct quota_rules *rules, const struct bytes texts[QUOTA_N_LIMIT_FIELDS],
                           enum quota_limit_field *field, struct status *reason) {
-    /* A name defaults to the algorithm, a burst to the rate. */
-    static const enum quota_limit_field order[] = {QUOTA_LIMIT_ALGORITHM, QUOTA_LIMIT_NAME, QUOTA_LIMIT_RATE,
-                                                   QUOTA_LIMIT_BURST, QUOTA_LIMIT_SCOPE};
+    /* A name defaults to the algorithm in a narrow scope, a burst to the rate. */
+    static const enum quota_limit_field order[] = {QUOTA_LIMIT_ALGORITHM, QUOTA_LIMIT_SCOPE, QUOTA_LIMIT_NAME,
+                                                   QUOTA_LIMIT_RATE, QUOTA_LIMIT_BURST};
     *field = QUOTA_N_LIMIT_FIELDS;
     if (rules->n_limits == BUCKET_MAX_LIMITS) {
         return status_fail(reason, "is one too many; a quota has at most %d limits", (int)BUCKET_MAX_LIMITS);
@@ -179,4 +194,13 @@ const char *quota_form_failure_word(enum quota_on_store_failure on_store_failure
 
 const char *quota_form_mode_word(enum quota_mode mode) {
     return modes.words[mode];
+}
+
+const char *quota_form_scope_word(enum bucket_scope scope) {
+    return scopes.words[scope];
+}
+
+bool quota_form_read_scope(struct bytes word, enum bucket_scope *scope) {
+    struct status reason;
+    return word.data != NULL && read_scope(word, scope, &reason);
 }

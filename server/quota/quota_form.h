@@ -46,5 +46,8 @@ bool quota_form_add_limit(struct quota_rules *rules, const struct bytes texts[QU
 const char *quota_form_algorithm_word(enum bucket_algorithm algorithm);
 const char *quota_form_failure_word(enum quota_on_store_failure on_store_failure);
 const char *quota_form_mode_word(enum quota_mode mode);
+const char *quota_form_scope_word(enum bucket_scope scope);
+/* False when it is none. */
+bool quota_form_read_scope(struct bytes word, enum bucket_scope *scope) __attribute__((warn_unused_result));
 
 #endif

@@ -186,7 +186,8 @@ bool quota_json_read_value(struct json_t *value, const char *path, struct quota_
     if (!quota_form_begin(rules, texts, &field, &reason)) {
         return fail_at(path, field < QUOTA_N_FIELDS ? quota_fields[field].name : "", status, "%s", reason.text);
     }
-    return rules->is_unlimited || read_limits(values[QUOTA_FIELD_LIMITS], path, rules, status);
+    return rules->is_unlimited ||
+           (read_limits(values[QUOTA_FIELD_LIMITS], path, rules, status) && quota_rules_check(rules, status));
 }
 
 bool quota_json_read(struct bytes text, struct quota_rules *rules, struct status *status) {
@@ -211,9 +212,10 @@ static size_t write_limit(const struct quota_rules *rules, uint32_t i, char *out
     const struct bucket_limit *limit = &rules->limits[i];
     return (size_t)snprintf(
         out, max_bytes,
-        "%s{\"name\":\"%s\",\"algorithm\":\"%s\",\"rate\":\"%s\",\"burst\":%" PRId64 ",\"scope\":\"key\"}",
+        "%s{\"name\":\"%s\",\"algorithm\":\"%s\",\"rate\":\"%s\",\"burst\":%" PRId64 ",\"scope\":\"%s\"}",
         i > 0 ? "," : "", rules->limit_names[i], quota_form_algorithm_word(limit->algorithm),
-        units_show_rate(limit->count, limit->period_s).text, limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+        units_show_rate(limit->count, limit->period_s).text, limit->burst_utok / BUCKET_UTOK_PER_TOKEN,
+        quota_form_scope_word(rules->scopes[i]));
 }
 
 bool quota_json_write(const struct quota_rules *rules, struct buf *out) {

@@ -5,7 +5,7 @@
  *   {"unlimited":true}
  *
  * Fields, defaults and reasons for refusal are those of the quota file (quota_form.h). What is written has all
- * fields in this order, no spaces, and rates by the shortest period that needs no fraction: equal rules give equal
+ * fields in this order, no spaces, limits of scope key first, and rates by the shortest period that needs no fraction: equal rules give equal
  * bytes, and what is written is read back as the same rules. Pure functions; any thread. */
 #ifndef SLUICE_QUOTA_QUOTA_JSON_H
 #define SLUICE_QUOTA_QUOTA_JSON_H

@@ -31,6 +31,19 @@ const struct load_class chaos_flood_load[] = {
     {0},
 };
 
+const struct load_class chaos_hot_load[] = {
+    {.resource = "hot",
+     .n_keys = 1,
+     .is_one_per_shard = true,
+     .checks_per_s = 2000,
+     .rate_per_s = 200,
+     .burst = 50},
+    {.resource = "cold", .n_keys = 60, .checks_per_s = 150, .rate_per_s = 2, .burst = 4},
+    {0},
+};
+
+const char *const chaos_hot_flags[] = {"--hot-rate", "40", "--hot-rate-least", "20", NULL};
+
 void chaos_open(struct chaos *chaos) {
     chaos->harness = harness_open();
     cluster_start(chaos->harness, &chaos->cluster);
@@ -43,7 +56,7 @@ void chaos_close(struct chaos *chaos) {
 int chaos_set_up(void **state) {
     struct chaos *chaos = *state;
     chaos->flags = NULL;
-    chaos->by_library = false;
+    chaos->senders = (struct load_senders){0};
     chaos->begun_at_us = chaos->broken_at_us = chaos->repaired_at_us = chaos->healthy_at_us = 0;
     return 0;
 }
@@ -112,7 +125,7 @@ void chaos_start_frontends(struct chaos *chaos, const struct load_class classes[
 
 void chaos_start_load(struct chaos *chaos) {
     chaos->begun_at_us = harness_now_us();
-    load_start(chaos->harness, &chaos->load, chaos->classes, chaos->frontends, chaos->by_library);
+    load_start(chaos->harness, &chaos->load, chaos->classes, chaos->frontends, chaos->senders);
 }
 
 /* Were all checks of the last half second healthy, and were there any? Those that may still be on their way are

@@ -30,7 +30,7 @@ struct chaos {
     struct cut_offs cut_offs[LOAD_SHARDS]; /* found by the judge */
     const struct load_class *classes;
     const char *const *flags; /* more of them for the frontends; NULL: none */
-    bool by_library;          /* the load asks through the client library */
+    struct load_senders senders;
     int64_t begun_at_us, broken_at_us, repaired_at_us, healthy_at_us;
     size_t n_rows;
     char rows[CHAOS_MAX_ROWS][CHAOS_ROW_BYTES];
@@ -48,6 +48,10 @@ int chaos_tear_down(void **state);
 extern const struct load_class chaos_mixed_load[];
 /* One key that may have 1000/s and is asked for more, and some cold ones. */
 extern const struct load_class chaos_flood_load[];
+/* A key of shard 0 that is asked for ten times as often as it may, and some cold ones; with the flags, a key is hot
+ * for a frontend from 40 checks a second on. */
+extern const struct load_class chaos_hot_load[];
+extern const char *const chaos_hot_flags[];
 
 /* Starts the frontends with the product's own limits, the load, and lets it run until all is healthy and a
  * little longer. By `chaos_begin` they know the cluster. */

@@ -15,7 +15,7 @@ void chaos_kill_frontend(void **state) {
     struct chaos *chaos = *state;
     struct frontend *victim = &chaos->frontends[0];
     char address[sizeof victim->address];
-    chaos->by_library = true;
+    chaos->senders.by_library = true;
     chaos_begin(chaos, chaos_mixed_load);
     memcpy(address, victim->address, sizeof address);
 

@@ -56,7 +56,7 @@ static void add_keys(struct load *load, const struct load_class *class) {
 }
 
 void load_start(struct harness *harness, struct load *load, const struct load_class classes[],
-                const struct frontend frontends[LOAD_FRONTENDS], bool by_library) {
+                const struct frontend frontends[LOAD_FRONTENDS], struct load_senders senders) {
     *load = (struct load){.harness = harness};
     for (const struct load_class *class = classes; class->resource != NULL; class ++) {
         add_keys(load, class);
@@ -65,7 +65,7 @@ void load_start(struct harness *harness, struct load *load, const struct load_cl
     assert_true(load->shared != MAP_FAILED);
     load->pid = harness_fork(harness, SIGKILL);
     if (load->pid == 0) {
-        load_sender_run(load, classes, frontends, by_library);
+        load_sender_run(load, classes, frontends, senders);
     }
 }
 

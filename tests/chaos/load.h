@@ -1,7 +1,7 @@
 /* load.h — a steady load on several frontends, in a process of its own, and a record of every check.
  *
  * Open loop: a check is sent when it is due, whatever has become of those before it. Each class of keys has its
- * own rate, and each key goes round all frontends. The records lie in memory shared with the test, which may
+ * own rate, and each key goes round all connections. The records lie in memory shared with the test, which may
  * look at them while the load runs. */
 #ifndef SLUICE_TESTS_CHAOS_LOAD_H
 #define SLUICE_TESTS_CHAOS_LOAD_H
@@ -12,6 +12,7 @@
 enum {
     LOAD_FRONTENDS = 3,
     LOAD_MAX_CLASSES = 4,
+    LOAD_MAX_CONNS = 64,
     LOAD_MAX_KEYS = 512,
     LOAD_MAX_RECORDS = 300 * 1000,
     LOAD_KEY_BYTES = 16,
@@ -34,6 +35,14 @@ struct load_key {
     unsigned shard;
 };
 
+/* Who sends. All zero: one plain connection to each frontend. */
+struct load_senders {
+    bool by_library;  /* one client of the library, which picks the frontends itself */
+    unsigned n_conns; /* up to LOAD_MAX_CONNS plain ones; 0: one to each frontend */
+    unsigned
+        percent_on_first; /* of these are to frontend 0, the others go round the rest; 0: all go round all */
+};
+
 struct load_shared; /* what both processes see */
 
 struct load {
@@ -47,10 +56,9 @@ struct load {
 /* The quota file for these classes, as YAML. */
 void load_write_quotas(const struct load_class classes[], char *text, size_t cap);
 
-/* Starts; the classes are borrowed until the end. With `by_library` the checks go through one client of the
- * library, which picks the frontends itself; else through one plain connection to each. */
+/* Starts; the classes are borrowed until the end. */
 void load_start(struct harness *harness, struct load *load, const struct load_class classes[],
-                const struct frontend frontends[LOAD_FRONTENDS], bool by_library);
+                const struct frontend frontends[LOAD_FRONTENDS], struct load_senders senders);
 /* Sends no more, waits for answers on the way. Fails the test if the load had a problem of its own. */
 void load_stop(struct load *load);
 /* Frees the records. Fine on a load that was never started, and on one that still runs. */

@@ -19,7 +19,7 @@
 enum {
     TICK_US = 1000,
     TIMER_GRAIN_US = 1000, /* the loop's own: waking so much late is not lateness */
-    GRACE_US = 300000,     /* for answers on the way when the load ends */
+    GRACE_US = 300000,     /* for answers on the way when the load ends, at most */
     LOOK_FOR_EXCUSES_US = 5000,
     READ_BYTES = 64 * 1024,
     LIBRARY_TIMEOUT_MS = 20,
@@ -29,10 +29,14 @@ struct sender;
 
 struct sender_conn {
     struct sender *sender;
+    unsigned frontend;
     ev_io readable;
     struct buf in;
-    struct cpu_wait frontend_wait;
-    int64_t frontend_waited_us; /* until this tick */
+};
+
+struct sender_frontend {
+    struct cpu_wait wait;
+    int64_t waited_us; /* until this tick */
 };
 
 /* Which check of its class is next, and when. */
@@ -49,10 +53,13 @@ struct sender {
     ev_check woken;
     int64_t started_at_us, tick_due_at_us, stopped_at_us;
     int64_t lateness_us; /* of this turn of the loop */
+    size_t n_answered;
     size_t n_classes;
     struct sender_class classes[LOAD_MAX_CLASSES];
     const struct load_key *keys;
-    struct sender_conn conns[LOAD_FRONTENDS];
+    struct sender_frontend frontends[LOAD_FRONTENDS];
+    size_t n_conns;
+    struct sender_conn conns[LOAD_MAX_CONNS];
     struct wire_codec *codec;
     int64_t *frontend_waited_us;  /* until the check was sent, by its record */
     struct sluice_client *client; /* NULL: plain connections */
@@ -72,6 +79,7 @@ static void write_answer(struct sender *sender, struct record *record, int64_t e
         atomic_store(&sender->shared->most_excused_us, excused_us);
     }
     record->excused_us = (uint32_t)excused_us;
+    sender->n_answered++;
     __atomic_store_n(&record->answered_at_us, at_us, __ATOMIC_RELEASE);
 }
 
@@ -94,7 +102,7 @@ static int64_t excuse_of(struct sender *sender, const struct record *record) {
     if (harness_now_us() - record->sent_at_us < LOOK_FOR_EXCUSES_US) {
         return sender->lateness_us;
     }
-    int64_t waited_us = cpu_wait_us(&sender->conns[record->frontend].frontend_wait) -
+    int64_t waited_us = cpu_wait_us(&sender->frontends[record->frontend].wait) -
                         sender->frontend_waited_us[record - sender->shared->records];
     return sender->lateness_us + (waited_us > 0 ? waited_us : 0);
 }
@@ -141,33 +149,47 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents) {
     }
 }
 
-static void send_plainly(struct sender *sender, size_t key, unsigned frontend) {
+static void send_plainly(struct sender *sender, size_t key, const struct sender_conn *conn) {
     const struct load_key *load_key = &sender->keys[key];
     uint8_t out[512];
-    struct record *record = new_record(sender, key, frontend);
+    struct record *record = new_record(sender, key, conn->frontend);
     size_t place = (size_t)(record - sender->shared->records);
-    sender->frontend_waited_us[place] = sender->conns[frontend].frontend_waited_us;
+    sender->frontend_waited_us[place] = sender->frontends[conn->frontend].waited_us;
     sender->request.id = place + 1;
     sender->request.checks[0] = raw_check_of(LOAD_TENANT, load_key->class->resource, load_key->name);
     size_t n = wire_encode_request(&sender->request, out, sizeof out);
-    if (n == 0 ||
-        send(sender->conns[frontend].readable.fd, out, n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)n) {
+    if (n == 0 || send(conn->readable.fd, out, n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)n) {
         give_up(sender, "a frontend does not read");
     }
 }
 
-static void open_conns(struct sender *sender, const struct frontend frontends[LOAD_FRONTENDS]) {
+/* Of the n-th connection. */
+static unsigned frontend_of(struct load_senders senders, size_t n) {
+    if (senders.percent_on_first == 0) {
+        return (unsigned)(n % LOAD_FRONTENDS);
+    }
+    size_t n_first = (n + 1) * senders.percent_on_first / 100,
+           n_first_before = n * senders.percent_on_first / 100;
+    return n_first > n_first_before ? 0 : 1 + (unsigned)((n - n_first_before) % (LOAD_FRONTENDS - 1));
+}
+
+static void open_conns(struct sender *sender, const struct frontend frontends[LOAD_FRONTENDS],
+                       struct load_senders senders) {
     sender->codec = wire_codec_create();
     sender->frontend_waited_us = calloc(LOAD_MAX_RECORDS, sizeof *sender->frontend_waited_us);
     sender->request = (struct wire_request){.call = WIRE_CALL_CHECK, .n_checks = 1};
+    sender->n_conns = senders.n_conns > 0 ? senders.n_conns : LOAD_FRONTENDS;
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
+        cpu_wait_open(&sender->frontends[i].wait, frontends[i].pid);
+    }
+    for (size_t i = 0; i < sender->n_conns; i++) {
         struct sender_conn *conn = &sender->conns[i];
-        int fd = connect_to(frontends[i].port);
+        conn->frontend = frontend_of(senders, i);
+        int fd = connect_to(frontends[conn->frontend].port);
         if (fd < 0 || sender->codec == NULL || sender->frontend_waited_us == NULL) {
             give_up(sender, "cannot connect");
         }
         conn->sender = sender;
-        cpu_wait_open(&conn->frontend_wait, frontends[i].pid);
         ev_io_init(&conn->readable, on_readable, fd, EV_READ);
         conn->readable.data = conn;
         ev_io_start(sender->loop, &conn->readable);
@@ -224,7 +246,7 @@ static void open_client(struct sender *sender, const struct frontend frontends[L
 
 /* --- the clock -------------------------------------------------------------------------------------------- */
 
-/* Each key goes round the frontends, and neighbours among the keys begin at different ones. */
+/* Each key goes round the connections, and neighbours among the keys begin at different ones. */
 static void send_due(struct sender *sender, struct sender_class *of, int64_t now_us) {
     const struct load_class *class = of->class;
     uint64_t n_due = (uint64_t)(now_us - sender->started_at_us) * class->checks_per_s / 1000000;
@@ -233,10 +255,15 @@ static void send_due(struct sender *sender, struct sender_class *of, int64_t now
         if (sender->client != NULL) {
             send_by_library(sender, of->first_key + key);
         } else {
-            send_plainly(sender, of->first_key + key,
-                         (unsigned)((of->n_sent / class->n_keys + key) % LOAD_FRONTENDS));
+            size_t conn = (of->n_sent / class->n_keys + key) % sender->n_conns;
+            send_plainly(sender, of->first_key + key, &sender->conns[conn]);
         }
     }
+}
+
+static bool is_over(const struct sender *sender, int64_t now_us) {
+    bool is_all_answered = sender->n_answered == atomic_load(&sender->shared->n_records);
+    return is_all_answered || now_us >= sender->stopped_at_us + GRACE_US;
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int revents) {
@@ -244,7 +271,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int revents) {
     (void)revents;
     int64_t now_us = harness_now_us();
     for (size_t i = 0; sender->client == NULL && i < LOAD_FRONTENDS; i++) {
-        sender->conns[i].frontend_waited_us = cpu_wait_us(&sender->conns[i].frontend_wait);
+        sender->frontends[i].waited_us = cpu_wait_us(&sender->frontends[i].wait);
     }
     if (!atomic_load(&sender->shared->is_stopping)) {
         for (size_t i = 0; i < sender->n_classes; i++) {
@@ -252,7 +279,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int revents) {
         }
     } else if (sender->stopped_at_us == 0) {
         sender->stopped_at_us = now_us;
-    } else if (now_us >= sender->stopped_at_us + GRACE_US) {
+    } else if (is_over(sender, now_us)) {
         ev_break(loop, EVBREAK_ALL);
     }
     sender->tick_due_at_us = harness_now_us() + TICK_US;
@@ -283,7 +310,7 @@ static void start_clock(struct sender *sender) {
 }
 
 _Noreturn void load_sender_run(struct load *load, const struct load_class classes[],
-                               const struct frontend frontends[LOAD_FRONTENDS], bool by_library) {
+                               const struct frontend frontends[LOAD_FRONTENDS], struct load_senders senders) {
     struct sender *sender = calloc(1, sizeof *sender);
     if (sender == NULL) {
         _exit(1);
@@ -296,10 +323,10 @@ _Noreturn void load_sender_run(struct load *load, const struct load_class classe
         sender->classes[sender->n_classes++] = (struct sender_class){.class = class, .first_key = first_key};
         first_key += class->n_keys;
     }
-    if (by_library) {
+    if (senders.by_library) {
         open_client(sender, frontends);
     } else {
-        open_conns(sender, frontends);
+        open_conns(sender, frontends, senders);
     }
     start_clock(sender);
     ev_run(sender->loop, 0);

@@ -16,6 +16,6 @@ struct load_shared {
 
 /* Sends until it is told to stop, then ends the process: with code 0, or 1 and a sentence in `problem`. */
 _Noreturn void load_sender_run(struct load *load, const struct load_class classes[],
-                               const struct frontend frontends[LOAD_FRONTENDS], bool by_library);
+                               const struct frontend frontends[LOAD_FRONTENDS], struct load_senders senders);
 
 #endif

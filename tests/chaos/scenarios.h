@@ -23,7 +23,9 @@
     X(lossy_network, false)                                                                                    \
     X(cut_off, false)                                                                                          \
     X(clock_step, false)                                                                                       \
-    X(kill_frontend, true)
+    X(kill_frontend, true)                                                                                     \
+    X(hot_failover, true)                                                                                      \
+    X(hot_frontend, true)
 
 #define CHAOS_DECLARE(name, is_in_quick_half) void chaos_##name(void **state);
 CHAOS_SCENARIOS(CHAOS_DECLARE)

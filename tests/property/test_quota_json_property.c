@@ -49,6 +49,7 @@ static void make_rules(uint64_t *random, struct quota_rules *rules) {
     for (uint32_t i = 0; i < rules->n_limits; i++) {
         make_limit(random, &rules->limits[i]);
         make_name(random, i, rules->limit_names[i]);
+        rules->scopes[i] = (enum bucket_scope)(next_random(random) % (BUCKET_GLOBAL + 1));
     }
 }
 

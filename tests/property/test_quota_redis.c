@@ -117,7 +117,8 @@ static void expect_changes(struct redis *redis, const char *wanted) {
         redis, "EVAL",
         "local t={} for _,e in ipairs(redis.call('XRANGE',KEYS[1],'-','+')) do t[#t+1]=e[1]..' '..'what='.."
         "(function() local m={} for i=1,#e[2],2 do m[e[2][i]]=e[2][i+1] end return m.what..' '..m.who..' '.."
-        "m.tenant..' '..m.resource..' '..(m.old or '-')..' '..m.new..' '..m.at_ms..' '..(m.detail or '') end)()"
+        "m.tenant..' '..m.resource..' '..(m.old or '-')..' '..m.new..' '..m.at_ms..' '..(m.detail or "
+        "'')..(m.scope or '')..(m.limit or '') end)()"
         " end return table.concat(t,';')",
         "1", LEDGER_KEY_CHANGES);
     char text[1024];
@@ -219,7 +220,9 @@ static const char *note(struct redis *redis, const char *what) {
                                  .tenant = text_bytes("t"),
                                  .resource = text_bytes("r"),
                                  .new = text_bytes("{?}"),
-                                 .detail = text_bytes("because")};
+                                 .detail = text_bytes("because "),
+                                 .scope = text_bytes("tenant "),
+                                 .limit = text_bytes("day")};
     assert_true(ledger_write_note(&entry, &argument));
     const char *answer = run(redis, &script_quota_note, &argument);
     buf_deinit(&argument);
@@ -232,9 +235,10 @@ static void test_notes_stand_behind_the_last_change(void **state) {
     assert_string_equal(note(*state, "refused"), "1");
     assert_string_equal(note(*state, "reset"), "1");
     assert_string_equal(PUT(*state, {"t", "r", "{2}", ANY}), "2");
-    expect_changes(*state, "0-1 what=refused ann t r - {?} " NOW " because;1-0 what=put ann t r  {1} " NOW
-                           " ;1-1 what=refused ann t r - {?} " NOW " because;1-2 what=reset ann t r - {?} " NOW
-                           " because;2-0 what=put ann t r {1} {2} " NOW " ");
+    expect_changes(
+        *state, "0-1 what=refused ann t r - {?} " NOW " because tenant day;1-0 what=put ann t r  {1} " NOW
+                " ;1-1 what=refused ann t r - {?} " NOW " because tenant day;1-2 what=reset ann t r - {?} " NOW
+                " because tenant day;2-0 what=put ann t r {1} {2} " NOW " ");
 }
 
 static void test_lost_stream_does_not_turn_revisions_back(void **state) {

@@ -103,10 +103,11 @@ static struct control_call *on_changes(struct backend *backend, const struct con
     return start(fake, arg, status);
 }
 
-static void hear_bucket(struct fake_backend *fake, const char *what, const struct control_bucket *bucket) {
-    hear(fake, "%s %.*s %.*s ", what, TEXT(bucket->tenant), TEXT(bucket->resource));
-    for (size_t i = 0; i < bucket->key.len; i++) {
-        hear(fake, "%02x", bucket->key.data[i]);
+static void hear_bucket(struct fake_backend *fake, const char *what, struct bytes tenant, struct bytes resource,
+                        struct bytes key) {
+    hear(fake, "%s %.*s %.*s ", what, TEXT(tenant), TEXT(resource));
+    for (size_t i = 0; i < key.len; i++) {
+        hear(fake, "%02x", key.data[i]);
     }
 }
 
@@ -114,18 +115,19 @@ static struct control_call *on_look(struct backend *backend, const struct contro
                                     const struct quota *quota, control_bucket_fn done, void *arg,
                                     struct status *status) {
     struct fake_backend *fake = fake_of(backend);
-    hear_bucket(fake, "look", bucket);
+    hear_bucket(fake, "look", bucket->tenant, bucket->resource, bucket->key);
     hear(fake, "\n");
     fake->quota = quota;
     fake->bucket_done = done;
     return start(fake, arg, status);
 }
 
-static struct control_call *on_reset(struct backend *backend, const struct control_bucket *bucket,
+static struct control_call *on_reset(struct backend *backend, const struct bucket_name *name,
                                      struct control_asker asker, control_bucket_fn done, void *arg,
                                      struct status *status) {
     struct fake_backend *fake = fake_of(backend);
-    hear_bucket(fake, "reset", bucket);
+    static const char *const words[] = {"reset", "reset resource", "reset tenant", "reset global"};
+    hear_bucket(fake, words[name->scope], name->tenant, name->resource, name->key);
     hear(fake, " by %.*s\n", TEXT(asker.who));
     fake->bucket_done = done;
     return start(fake, arg, status);

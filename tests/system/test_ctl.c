@@ -93,12 +93,13 @@ static void test_set_puts_what_was_told(void **state) {
 static void test_set_keeps_the_name_of_the_limit(void **state) {
     struct world *world = *state;
     fake_http_reply(world->fake, 200,
-                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"per_key\",\"rate\":\"5/s\"}]}}");
+                    "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"per_key\",\"rate\":\"5/"
+                    "s\",\"scope\":\"tenant\"}]}}");
     fake_http_reply(world->fake, 200, SET);
     CTL(world, "quota", "set", "acme", "api.read", "--rate", "100/s");
     assert_heard(world, "GET /v1/tenants/acme/quotas/api.read\n"
                         "PUT /v1/tenants/acme/quotas/api.read\nContent-Type: application/json\n"
-                        "{\"limits\":[{\"name\":\"per_key\",\"rate\":\"100/s\"}]}\n");
+                        "{\"limits\":[{\"name\":\"per_key\",\"rate\":\"100/s\",\"scope\":\"tenant\"}]}\n");
     fake_http_reply(world->fake, 200,
                     "{\"revision\":3,\"quota\":{\"limits\":[{\"name\":\"a\",\"rate\":\"5/s\"},"
                     "{\"name\":\"b\",\"rate\":\"9/h\"}]}}");
@@ -321,19 +322,24 @@ static void test_buckets_are_shown_and_reset(void **state) {
     fake_http_reply(
         world->fake, 200,
         "{\"tenant\":\"acme\",\"resource\":\"api.read\",\"key\":\"a/b\",\"pattern\":\"api.*\",\"limits\":["
-        "{\"name\":\"second\",\"level\":12.5,\"burst\":200,\"rate\":\"100/s\",\"full_after_us\":1875000}],"
+        "{\"name\":\"second\",\"scope\":\"tenant\",\"level\":12.5,\"burst\":200,\"rate\":\"100/"
+        "s\",\"full_after_us\":1875000}],"
         "\"source\":\"store\"}");
     CTL(world, "bucket", "show", "acme", "api.read", "a/b");
     assert_run(world, EXIT_DONE,
                "quota api.*, as the store has it\n\n"
-               "LIMIT   LEVEL  BURST  RATE   FULL AFTER\n"
-               "second  12.5   200    100/s  1.9s\n",
+               "LIMIT   SCOPE   LEVEL  BURST  RATE   FULL AFTER\n"
+               "second  tenant  12.5   200    100/s  1.9s\n",
                "");
     fake_http_reply(world->fake, 200, "{\"reset\":true}");
     CTL(world, "bucket", "reset", "acme", "api.read", "a/b");
     assert_run(world, EXIT_DONE, "reset: the next check finds full buckets\n", "");
+    fake_http_reply(world->fake, 200, "{\"reset\":true}");
+    CTL(world, "bucket", "reset", "acme", "api.read", "a/b", "--limit", "x&y");
+    assert_run(world, EXIT_DONE, "reset: the next check finds full buckets\n", "");
     assert_heard(world, "GET /v1/tenants/acme/buckets/api.read/a%2Fb\n"
-                        "POST /v1/tenants/acme/buckets/api.read/a%2Fb:reset\n");
+                        "POST /v1/tenants/acme/buckets/api.read/a%2Fb:reset\n"
+                        "POST /v1/tenants/acme/buckets/api.read/a%2Fb:reset?limit_name=x%26y\n");
 }
 
 static void test_the_fleet_is_shown(void **state) {
@@ -368,14 +374,17 @@ static void test_changes_are_listed_from_the_last_ones_on(void **state) {
     fake_http_reply(world->fake, 200,
                     "{\"changes\":[{\"revision\":15,\"what\":\"reset\",\"at\":\"2026-11-21T01:02:05Z\","
                     "\"who\":\"alice\",\"from\":\"10.0.0.1\",\"tenant\":\"acme\",\"resource\":\"r\","
-                    "\"key\":\"k\"}],\"next\":null}");
+                    "\"key\":\"k\"},{\"revision\":15,\"what\":\"reset\",\"at\":\"2026-11-21T01:02:06Z\","
+                    "\"who\":\"alice\",\"from\":\"10.0.0.1\",\"tenant\":\"acme\",\"resource\":\"\","
+                    "\"scope\":\"tenant\",\"limit\":\"day\"}],\"next\":null}");
     CTL(world, "changes", "--last", "100", "--tenant", "acme");
     assert_run(
         world, EXIT_DONE,
         "REVISION  AT                    WHO    FROM      WHAT     TENANT  RESOURCE  CHANGE\n"
         "14        2026-11-21T01:02:03Z  alice  10.0.0.1  put      acme    r         none -> 100/s burst 200\n"
         "14        2026-11-21T01:02:04Z  bob    10.0.0.2  refused  acme    r         {10x?: not JSON\n"
-        "15        2026-11-21T01:02:05Z  alice  10.0.0.1  reset    acme    r         key k\n",
+        "15        2026-11-21T01:02:05Z  alice  10.0.0.1  reset    acme    r         key k\n"
+        "15        2026-11-21T01:02:06Z  alice  10.0.0.1  reset    acme              limit day (tenant)\n",
         "");
     assert_heard(world, "GET /v1/quotas?limit=1\n"
                         "GET /v1/changes?limit=1000&tenant=acme&after=13\n"

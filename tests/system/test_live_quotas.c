@@ -394,7 +394,7 @@ static void test_a_live_bucket_is_shown_and_filled(void **state) {
     }
     CTL(world, 2, "bucket", "show", "tank", "api.read", "a b/c");
     assert_run(world, EXIT_DONE, "quota api.*, as the store has it\n", "");
-    assert_contains(world->run.out, "token_bucket  3      5      1/month");
+    assert_contains(world->run.out, "token_bucket  key    3      5      1/month");
     CTL(world, 0, "quota", "set", "tank", "api.*", "--rate", "1/month", "--burst", "2", "--wait");
     assert_run(world, EXIT_DONE, all_have_it, "");
     for (int i = 0; i < 3; i++) {
@@ -403,7 +403,7 @@ static void test_a_live_bucket_is_shown_and_filled(void **state) {
     CTL(world, 2, "bucket", "reset", "tank", "api.read", "a b/c");
     assert_run(world, EXIT_DONE, "reset: ", "");
     CTL(world, 0, "bucket", "show", "tank", "api.read", "a b/c");
-    assert_run(world, EXIT_DONE, "token_bucket  2      2      1/month", "");
+    assert_run(world, EXIT_DONE, "token_bucket  key    2      2      1/month", "");
     assert_int_equal(raw_decide(raw, check)->verdict, WIRE_ALLOW);
     CTL(world, 1, "changes", "--tenant", "tank");
     assert_run(world, EXIT_DONE, "key a b/c\n", "");

@@ -87,6 +87,9 @@ static void test_bad_bodies(void **state) {
         {"{\"changes\":[{\"tenant\":\"a\",\"resource\":\"b\",\"quota\":null},"
          "{\"tenant\":\"a\",\"resource\":\"b\",\"quota\":{\"limits\":[{\"rate\":\"x\"}]}}]}",
          "changes[1].quota.limits[0].rate"},
+        {"{\"changes\":[{\"tenant\":\"a\",\"resource\":\"b\",\"quota\":"
+         "{\"limits\":[{\"rate\":\"1/s\",\"name\":\"n\",\"scope\":\"global\"}]}}]}",
+         "changes[0].quota.limits"},
         {"{\"changes\":[],\"changes\":[]}", "body"},
         {"nonsense", "body"},
     };

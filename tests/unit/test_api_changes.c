@@ -8,7 +8,7 @@ static struct bytes bytes_of(const char *text) {
 }
 
 static const struct ledger_entry *entries(void) {
-    static struct ledger_entry list[2];
+    static struct ledger_entry list[3];
     list[0] = (struct ledger_entry){.revision = 12,
                                     .at_ms = INT64_C(1763688329007),
                                     .what = bytes_of("put"),
@@ -23,6 +23,12 @@ static const struct ledger_entry *entries(void) {
                                     .tenant = bytes_of("b"),
                                     .new = bytes_of("{\"cut"),
                                     .detail = bytes_of("too big")};
+    list[2] = (struct ledger_entry){.revision = 12,
+                                    .part = 2,
+                                    .what = bytes_of("reset"),
+                                    .tenant = bytes_of("acme"),
+                                    .scope = bytes_of("tenant"),
+                                    .limit = bytes_of("day")};
     return list;
 }
 
@@ -30,7 +36,7 @@ static void test_entries_tell_who_what_and_when(void **state) {
     (void)state;
     struct fake_backend fake;
     fake_backend_init(&fake);
-    struct control_changes_result result = {.outcome = CONTROL_OK, .entries = entries(), .n_entries = 2};
+    struct control_changes_result result = {.outcome = CONTROL_OK, .entries = entries(), .n_entries = 3};
     struct call *call = fake_backend_call(&fake, "GET", "/v1/changes", NULL);
     assert_string_equal(fake.heard, "changes after 0-0 limit 100\n");
     fake.changes_done(fake.arg, &result);
@@ -40,7 +46,10 @@ static void test_entries_tell_who_what_and_when(void **state) {
                         "\"tenant\":\"acme\",\"resource\":\"api\",\"old\":null,\"new\":{\"unlimited\":true}},"
                         "{\"id\":\"12-1\",\"revision\":12,\"what\":\"refused\","
                         "\"at\":\"1970-01-01T00:00:00.000Z\",\"who\":\"\",\"from\":\"\",\"tenant\":\"b\","
-                        "\"resource\":\"\",\"old\":null,\"new\":\"{\\\"cut\",\"detail\":\"too big\"}],"
+                        "\"resource\":\"\",\"old\":null,\"new\":\"{\\\"cut\",\"detail\":\"too big\"},"
+                        "{\"id\":\"12-2\",\"revision\":12,\"what\":\"reset\","
+                        "\"at\":\"1970-01-01T00:00:00.000Z\",\"who\":\"\",\"from\":\"\",\"tenant\":\"acme\","
+                        "\"resource\":\"\",\"old\":null,\"new\":null,\"scope\":\"tenant\",\"limit\":\"day\"}],"
                         "\"next\":null}");
     fake_backend_deinit(&fake);
 }

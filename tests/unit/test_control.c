@@ -28,11 +28,9 @@ static void note_quotas(void *arg, struct quota_set *quotas) {
     bench->quotas = quota_set_hold(quotas);
 }
 
-static void note_reset(void *arg, struct bytes tenant, struct bytes resource, struct bytes key) {
+static void note_reset(void *arg, const struct bucket_name *name) {
     (void)arg;
-    (void)tenant;
-    (void)resource;
-    (void)key;
+    (void)name;
 }
 
 static uint64_t revision_in_force(void *arg) {

@@ -45,6 +45,8 @@ static void setup(struct bench *bench) {
     assert_true(bucket_set_rate(&rules.limits[1], 1, 1, &status));
     rules.limits[0].burst_utok = rules.limits[1].burst_utok = 20 * BUCKET_UTOK_PER_TOKEN;
     assert_true(quota_set_put(bench->set, text_bytes("t"), text_bytes("r"), &rules, 1, &status));
+    rules.scopes[1] = BUCKET_PER_TENANT;
+    assert_true(quota_set_put(bench->set, text_bytes("t"), text_bytes("wide"), &rules, 1, &status));
     bench->fake = fake_redis_start(bench->loop, 0);
     fake_redis_mute(bench->fake, "XREVRANGE"); /* of the follower */
     char nodes[32];
@@ -265,22 +267,101 @@ static void test_bucket_is_looked_at_without_a_charge(void **state) {
     teardown(&bench);
 }
 
+static struct control_call *look_wide(struct bench *bench) {
+    struct control_bucket bucket = {text_bytes("t"), text_bytes("wide"), text_bytes("alice")};
+    const struct quota *quota = quota_set_find(control_quotas(bench->control), bucket.tenant, bucket.resource);
+    struct status status;
+    fake_redis_forget(bench->fake);
+    bench->n_done = 0;
+    struct control_call *call =
+        control_bucket_look(bench->control, &bucket, quota, note_bucket, bench, &status);
+    assert_non_null(call);
+    turn_until(bench->loop, fake_redis_count(bench->fake, "EVALSHA") == 1);
+    assert_non_null(strstr(fake_redis_last(bench->fake), "|1|s:t/wide/alice|"));
+    return call;
+}
+
+static void test_each_bucket_of_a_quota_is_looked_at_in_turn(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    const struct quota *quota = quota_set_get(bench.set, text_bytes("t"), text_bytes("wide"));
+    look_wide(&bench);
+    send_look(&bench, &(struct bucket_record){
+                          .at_us = 100, .n_levels = 1, .levels = {{quota->limits[0].id, 15000000}}});
+    turn_until(bench.loop, fake_redis_count(bench.fake, "EVALSHA") == 2);
+    assert_non_null(strstr(fake_redis_last(bench.fake), "|1|t:t//b|"));
+    assert_int_equal(bench.n_done, 0);
+    send_look(&bench,
+              &(struct bucket_record){.at_us = 100, .n_levels = 1, .levels = {{quota->limits[1].id, 500000}}});
+    expect(&bench, CONTROL_OK);
+    assert_string_equal(bench.text, "15000000 500000 500000 19500000");
+    teardown(&bench);
+}
+
+static void test_one_bucket_that_is_not_seen_hides_all(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    look_wide(&bench);
+    send_look(&bench, &(struct bucket_record){.n_levels = 0});
+    turn_until(bench.loop, fake_redis_count(bench.fake, "EVALSHA") == 2);
+    fake_redis_send(bench.fake, "+nonsense\r\n");
+    expect(&bench, CONTROL_UNAVAILABLE);
+    look_wide(&bench);
+    fake_redis_drop_clients(bench.fake);
+    expect(&bench, CONTROL_UNAVAILABLE);
+    assert_int_equal(fake_redis_count(bench.fake, "EVALSHA"), 1);
+    teardown(&bench);
+}
+
+static void test_a_look_may_be_abandoned_between_two_buckets(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    struct control_call *call = look_wide(&bench);
+    send_look(&bench, &(struct bucket_record){.n_levels = 0});
+    turn_until(bench.loop, fake_redis_count(bench.fake, "EVALSHA") == 2);
+    control_abandon(&call);
+    teardown(&bench);
+    assert_int_equal(bench.n_done, 0);
+}
+
+static void test_a_wide_bucket_is_filled_by_its_name(void **state) {
+    (void)state;
+    struct bench bench;
+    struct status status;
+    setup(&bench);
+    struct bucket_name name =
+        bucket_name_of(BUCKET_PER_TENANT, text_bytes("t"), text_bytes("wide"), text_bytes("b"));
+    struct control_asker asker = {text_bytes("ann"), text_bytes("::1")};
+    assert_non_null(control_bucket_reset(bench.control, &name, asker, note_bucket, &bench, &status));
+    turn_until(bench.loop, fake_redis_count(bench.fake, "EVALSHA") == 1);
+    fake_redis_send(bench.fake, ":12\r\n");
+    turn_until(bench.loop, fake_redis_count(bench.fake, "DEL") == 1);
+    assert_string_equal(fake_redis_last(bench.fake), "DEL|t:t//b");
+    fake_redis_send(bench.fake, ":1\r\n");
+    expect(&bench, CONTROL_OK);
+    teardown(&bench);
+}
+
 static void test_reset_is_noted_before_it_is_done(void **state) {
     (void)state;
     struct bench bench;
     struct status status;
     setup(&bench);
-    struct control_bucket bucket = {text_bytes("t"), text_bytes("r"), text_bytes("alice")};
+    struct bucket_name name =
+        bucket_name_of(BUCKET_PER_KEY, text_bytes("t"), text_bytes("r"), text_bytes("alice"));
     struct control_asker asker = {text_bytes("ann"), text_bytes("::1")};
     fake_redis_reply(bench.fake, ":12\r\n");
     fake_redis_reply(bench.fake, ":1\r\n");
-    assert_non_null(control_bucket_reset(bench.control, &bucket, asker, note_bucket, &bench, &status));
+    assert_non_null(control_bucket_reset(bench.control, &name, asker, note_bucket, &bench, &status));
     expect(&bench, CONTROL_OK);
     assert_string_equal(fake_redis_heard(bench.fake), "EVALSHA DEL ");
     assert_string_equal(fake_redis_last(bench.fake), "DEL|s:t/r/alice");
     fake_redis_reply(bench.fake, "-OOM no room\r\n");
     bench.n_done = 0;
-    assert_non_null(control_bucket_reset(bench.control, &bucket, asker, note_bucket, &bench, &status));
+    assert_non_null(control_bucket_reset(bench.control, &name, asker, note_bucket, &bench, &status));
     expect(&bench, CONTROL_UNAVAILABLE);
     assert_int_equal(fake_redis_count(bench.fake, "DEL"), 1);
     teardown(&bench);
@@ -335,6 +416,10 @@ int main(void) {
         cmocka_unit_test(test_abandoned_calls_are_never_done),
         cmocka_unit_test(test_audit_is_told_oldest_first),
         cmocka_unit_test(test_bucket_is_looked_at_without_a_charge),
+        cmocka_unit_test(test_each_bucket_of_a_quota_is_looked_at_in_turn),
+        cmocka_unit_test(test_one_bucket_that_is_not_seen_hides_all),
+        cmocka_unit_test(test_a_look_may_be_abandoned_between_two_buckets),
+        cmocka_unit_test(test_a_wide_bucket_is_filled_by_its_name),
         cmocka_unit_test(test_reset_is_noted_before_it_is_done),
         cmocka_unit_test(test_frontends_are_listed),
         cmocka_unit_test(test_refused_attempt_is_noted),

@@ -77,6 +77,20 @@ static void test_unreadable_keeps_what_was_there(void **state) {
     draft_deinit(&next);
 }
 
+static void test_a_scope_that_the_tenant_cannot_have_is_unreadable(void **state) {
+    (void)state;
+    static const char wide[] = "9 {\"limits\":[{\"rate\":\"1/s\",\"name\":\"site\",\"scope\":\"global\"}]}";
+    struct draft draft, next;
+    begin(&draft);
+    assert_true(draft_begin(&next, draft.set, 0));
+    assert_false(take(&next, "t\na", wide));
+    assert_true(take(&next, "*\na", wide));
+    assert_int_equal(next.n_unreadable, 1);
+    assert_int_equal(revision_of(&next, "a"), 3);
+    draft_deinit(&draft);
+    draft_deinit(&next);
+}
+
 static void test_of_two_texts_the_later_counts(void **state) {
     (void)state;
     struct draft draft;
@@ -126,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_the_hash_has_is_in_the_set_and_nothing_else),
         cmocka_unit_test(test_unreadable_keeps_what_was_there),
+        cmocka_unit_test(test_a_scope_that_the_tenant_cannot_have_is_unreadable),
         cmocka_unit_test(test_of_two_texts_the_later_counts),
         cmocka_unit_test(test_a_store_that_went_back_wins),
         cmocka_unit_test(test_mark_of_a_seed_is_no_quota),

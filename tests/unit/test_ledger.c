@@ -105,7 +105,7 @@ static void test_long_texts_of_a_note_are_cut(void **state) {
     assert_non_null(text);
     struct ledger_entry note = {.new = {(const uint8_t *)text, LEDGER_NOTE_MAX_BYTES + 100}};
     assert_true(ledger_write_note(&note, &out));
-    assert_int_equal(buf_len(&out), 8 * 4 + LEDGER_NOTE_MAX_BYTES);
+    assert_int_equal(buf_len(&out), 10 * 4 + LEDGER_NOTE_MAX_BYTES);
     buf_deinit(&out);
     free(text);
 }

@@ -126,6 +126,42 @@ static void test_limits_of_keys_come_first_in_a_part_of_their_own(void **state) 
     quota_release(&quota);
 }
 
+static void test_each_part_has_the_bucket_of_its_scope(void **state) {
+    (void)state;
+    struct status status;
+    struct quota_rules rules = rules_of((const char *const[]){"key", "day", "site"}, 3);
+    rules.scopes[1] = BUCKET_PER_TENANT;
+    rules.scopes[2] = BUCKET_GLOBAL;
+    assert_true(quota_rules_check(&rules, &status));
+    struct quota *quota = quota_create(bytes_of("*"), bytes_of("*"), &rules, 0, 0);
+    struct bucket_name names[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        names[i] = quota_part_bucket(quota, &quota->parts[i], bytes_of("acme"), bytes_of("web"), bytes_of("k"));
+    }
+    assert_int_equal(names[0].scope, BUCKET_PER_KEY);
+    assert_memory_equal(names[0].resource.data, "web", 3);
+    assert_memory_equal(names[0].key.data, "k", 1);
+    assert_int_equal(names[1].scope, BUCKET_PER_TENANT);
+    assert_int_equal(names[1].tenant.len, 4);
+    assert_int_equal(names[1].resource.len, 0);
+    assert_memory_equal(names[1].key.data, "day", 3);
+    assert_int_equal(names[2].tenant.len, 0);
+    assert_int_equal(names[2].key.len, 4);
+    quota_release(&quota);
+}
+
+static void test_a_global_limit_is_for_everybody_alone(void **state) {
+    (void)state;
+    struct status status;
+    struct quota_rules rules = rules_of((const char *const[]){"key", "site"}, 2);
+    rules.scopes[1] = BUCKET_PER_TENANT;
+    assert_true(quota_check_scopes(&rules, bytes_of("acme"), &status));
+    rules.scopes[1] = BUCKET_GLOBAL;
+    assert_true(quota_check_scopes(&rules, bytes_of("*"), &status));
+    assert_false(quota_check_scopes(&rules, bytes_of("acme"), &status));
+    assert_string_equal(status.text, "'site' has scope global, which is for quotas of tenant \"*\" alone");
+}
+
 static void test_a_rate_of_nothing_is_a_ban(void **state) {
     (void)state;
     struct status status;
@@ -171,6 +207,8 @@ int main(void) {
         cmocka_unit_test(test_rules_are_equal_when_everything_is),
         cmocka_unit_test(test_a_quota_holds_its_pattern_and_its_rules),
         cmocka_unit_test(test_limits_of_keys_come_first_in_a_part_of_their_own),
+        cmocka_unit_test(test_each_part_has_the_bucket_of_its_scope),
+        cmocka_unit_test(test_a_global_limit_is_for_everybody_alone),
         cmocka_unit_test(test_a_rate_of_nothing_is_a_ban),
         cmocka_unit_test(test_tenants_come_before_resources),
     };

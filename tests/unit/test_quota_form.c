@@ -91,6 +91,59 @@ static void test_limits_have_defaults(void **state) {
     assert_string_equal(quota_form_algorithm_word(rules.limits[1].algorithm), "token_bucket");
 }
 
+static bool add_scoped(struct quota_rules *rules, const char *name, const char *scope,
+                       enum quota_limit_field *field, struct status *reason) {
+    const struct bytes texts[QUOTA_N_LIMIT_FIELDS] = {
+        [QUOTA_LIMIT_NAME] = of(name), [QUOTA_LIMIT_RATE] = of("1/s"), [QUOTA_LIMIT_SCOPE] = of(scope)};
+    return quota_form_add_limit(rules, texts, field, reason);
+}
+
+static void test_limits_have_scopes(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_true(add_scoped(&rules, "a", NULL, &field, &reason));
+    assert_true(add_scoped(&rules, "b", "key", &field, &reason));
+    assert_true(add_scoped(&rules, NULL, "resource", &field, &reason));
+    assert_true(add_scoped(&rules, "c", "tenant", &field, &reason));
+    assert_true(add_scoped(&rules, "d", "global", &field, &reason));
+    static const enum bucket_scope scopes[] = {BUCKET_PER_KEY, BUCKET_PER_KEY, BUCKET_PER_RESOURCE,
+                                               BUCKET_PER_TENANT, BUCKET_GLOBAL};
+    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
+        assert_int_equal(rules.scopes[i], scopes[i]);
+    }
+    assert_string_equal(rules.limit_names[2], "token_bucket");
+    assert_false(add_scoped(&rules, "e", "user", &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_SCOPE);
+    assert_string_equal(reason.text, "'user' is none of key, resource, tenant and global");
+}
+
+static void test_what_is_shared_by_name_needs_one(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_false(add_scoped(&rules, NULL, "tenant", &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_NAME);
+    assert_string_equal(reason.text, "give it a name: limits of scope tenant are shared by name");
+    assert_false(add_scoped(&rules, NULL, "global", &field, &reason));
+    assert_string_equal(reason.text, "give it a name: limits of scope global are shared by name");
+}
+
+static void test_scopes_have_words(void **state) {
+    (void)state;
+    for (enum bucket_scope scope = BUCKET_PER_KEY; scope <= BUCKET_GLOBAL; scope++) {
+        enum bucket_scope read;
+        assert_true(quota_form_read_scope(of(quota_form_scope_word(scope)), &read));
+        assert_int_equal(read, scope);
+    }
+    enum bucket_scope none;
+    assert_false(quota_form_read_scope(of(""), &none));
+    assert_false(quota_form_read_scope(of(NULL), &none));
+    assert_false(quota_form_read_scope(of("tenants"), &none));
+}
+
 static void test_a_rate_of_zero_is_taken(void **state) {
     (void)state;
     struct quota_rules rules = {.n_limits = 0};
@@ -134,6 +187,9 @@ int main(void) {
         cmocka_unit_test(test_unlimited_stands_alone),
         cmocka_unit_test(test_other_words_are_refused),
         cmocka_unit_test(test_limits_have_defaults),
+        cmocka_unit_test(test_limits_have_scopes),
+        cmocka_unit_test(test_what_is_shared_by_name_needs_one),
+        cmocka_unit_test(test_scopes_have_words),
         cmocka_unit_test(test_a_rate_of_zero_is_taken),
         cmocka_unit_test(test_a_bad_limit_is_named_by_its_field),
     };

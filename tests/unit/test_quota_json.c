@@ -54,6 +54,11 @@ static void test_what_is_written_has_every_field(void **state) {
         "\"rate\":\"0/s\",\"burst\":1,\"scope\":\"key\"}],\"on_store_failure\":\"deny\","
         "\"mode\":\"shadow\"}");
     assert_written("{ \"unlimited\" : true }", "{\"unlimited\":true}");
+    assert_written("{\"limits\":[{\"rate\":\"9/s\",\"scope\":\"tenant\",\"name\":\"all\"},{\"rate\":\"1/s\"}]}",
+                   "{\"limits\":[{\"name\":\"token_bucket\",\"algorithm\":\"token_bucket\",\"rate\":\"1/s\","
+                   "\"burst\":1,\"scope\":\"key\"},{\"name\":\"all\",\"algorithm\":\"token_bucket\","
+                   "\"rate\":\"9/s\",\"burst\":9,\"scope\":\"tenant\"}],\"on_store_failure\":\"local\","
+                   "\"mode\":\"enforce\"}");
 }
 
 static void test_wrong_values_are_named_by_path_and_reason(void **state) {
@@ -82,8 +87,10 @@ static void test_wrong_values_are_named_by_path_and_reason(void **state) {
         ".burst: is a number with a fraction or an exponent; a whole number, such as 10, is needed");
     assert_limit_refused("{\"rate\":\"1/s\",\"name\":\"a b\"}",
                          ".name: 'a b': a limit's name has only letters, digits and _ . -");
+    assert_limit_refused("{\"rate\":\"1/s\",\"scope\":\"user\"}",
+                         ".scope: 'user' is none of key, resource, tenant and global");
     assert_limit_refused("{\"rate\":\"1/s\",\"scope\":\"tenant\"}",
-                         ".scope: 'tenant' is not supported; only key is");
+                         ".name: give it a name: limits of scope tenant are shared by name");
     assert_limit_refused(
         "{\"rate\":\"1/s\",\"brust\":1}",
         ".brust: there is no such field here; the fields are: name, algorithm, rate, burst, scope");

@@ -18,6 +18,9 @@ static void test_a_quota_is_one_line(void **state) {
         {"{\"limits\":[{\"algorithm\":\"leaky_bucket\",\"name\":\"leaky_bucket\",\"rate\":\"0/"
          "s\",\"burst\":1}]}",
          "leaky_bucket 0/s burst 1 (ban)"},
+        {"{\"limits\":[{\"rate\":\"9/s\",\"burst\":4,\"scope\":\"key\"},"
+         "{\"name\":\"day\",\"rate\":\"100/day\",\"burst\":7,\"scope\":\"tenant\"}]}",
+         "9/s burst 4, day 100/day burst 7 scope tenant"},
         {"{\"limits\":[{\"rate\":\"0\"}]}", "0 (ban)"},
         {"{\"unlimited\":true}", "unlimited"},
         {"null", "none"},

@@ -30,9 +30,11 @@ static void test_only_what_was_told_is_sent(void **state) {
                                        .burst = 200,
                                        .algorithm = "leaky_bucket",
                                        .name = "n",
+                                       .scope = "tenant",
                                        .mode = "shadow",
                                        .on_store_failure = "deny"},
-                "{\"limits\":[{\"name\":\"n\",\"algorithm\":\"leaky_bucket\",\"rate\":\"10x\",\"burst\":200}],"
+                "{\"limits\":[{\"name\":\"n\",\"algorithm\":\"leaky_bucket\",\"rate\":\"10x\",\"burst\":200,"
+                "\"scope\":\"tenant\"}],"
                 "\"on_store_failure\":\"deny\",\"mode\":\"shadow\"}");
     assert_body((struct quota_request){.is_unlimited = true}, "{\"unlimited\":true}");
 }
@@ -43,6 +45,7 @@ static void test_parts_that_do_not_go_together_are_refused(void **state) {
     assert_refused((struct quota_request){.rate = "1/s", .is_unlimited = true}, "do not go together");
     assert_refused((struct quota_request){.rate = "1/s", .file = "f"}, "do not go together");
     assert_refused((struct quota_request){.file = "f", .mode = "shadow"}, "the file says everything");
+    assert_refused((struct quota_request){.file = "f", .scope = "tenant"}, "the file says everything");
     assert_refused((struct quota_request){.is_unlimited = true, .burst = 7},
                    "an unlimited quota has none of them");
     assert_refused((struct quota_request){.rate = "\xff"}, "UTF-8");

@@ -67,10 +67,13 @@ static void test_a_file_is_written_as_people_write_it(void **state) {
 static void test_every_form_comes_back(void **state) {
     (void)state;
     assert_round_trip("tenants: {}");
-    assert_round_trip("default: deny\n"
-                      "tenants: { a: { b: { limits: [ { rate: 7/month, burst: 3 },\n"
-                      "  { name: '1', algorithm: leaky_bucket, rate: 10000000/s, burst: 1000000000 } ] } },\n"
-                      "  '*': { '*': { limits: [ { rate: 0/s, burst: 5 } ], on_store_failure: allow } } }");
+    assert_round_trip(
+        "default: deny\n"
+        "tenants: { a: { b: { limits: [ { rate: 7/month, burst: 3 },\n"
+        "  { name: '1', algorithm: leaky_bucket, rate: 10000000/s, burst: 1000000000 } ] } },\n"
+        "  '*': { '*': { limits: [ { rate: 0/s, burst: 5 } ], on_store_failure: allow },\n"
+        "    w: { limits: [ { name: all, rate: 1/s, scope: resource }, { name: t, rate: 1/s, scope: tenant },\n"
+        "      { name: token_bucket, rate: 9/s, scope: global } ] } } }");
 }
 
 static void test_any_name_comes_back(void **state) {

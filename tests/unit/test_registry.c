@@ -136,7 +136,12 @@ static void test_wrong_values_are_named_with_line_field_and_reason(void **state)
     assert_limit_refused("{rate: 1/s, burst: [1]}", "[0].burst: is a list; a text is needed");
     assert_limit_refused("{rate: 1/s, algorithm: gcra}",
                          "[0].algorithm: 'gcra' is neither token_bucket nor leaky_bucket");
-    assert_limit_refused("{rate: 1/s, scope: tenant}", "[0].scope: 'tenant' is not supported; only key is");
+    assert_limit_refused("{rate: 1/s, scope: user}",
+                         "[0].scope: 'user' is none of key, resource, tenant and global");
+    assert_limit_refused("{rate: 1/s, scope: tenant}",
+                         "[0]: give it a name: limits of scope tenant are shared by name");
+    assert_refused("tenants: {t: {r: {limits: [{rate: 1/s, scope: global, name: site}]}}}",
+                   "q.yaml:1: tenants.t.r: 'site' has scope global, which is for quotas of tenant \"*\" alone");
     assert_limit_refused("{rate: 1/s, name: a b}",
                          "[0].name: 'a b': a limit's name has only letters, digits and _ . -");
     assert_limit_refused("{rate: 1/s}, 5", "[1]: is a text; a map is needed");
