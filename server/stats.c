@@ -25,10 +25,12 @@ static const struct metric_desc fallback_rows[] = {FALLBACK_METRICS(FALLBACK_ROW
 #define CONN_ROW(...) WORKER_ROW(conn, __VA_ARGS__)
 #define SERVICE_ROW(...) WORKER_ROW(service, __VA_ARGS__)
 #define LIMITER_ROW(...) WORKER_ROW(limiter, __VA_ARGS__)
+#define ACCOUNTS_ROW(field, ...) LIMITER_ROW(accounts.field, __VA_ARGS__)
 #define EMBEDDED_ROW(...) WORKER_ROW(embedded, __VA_ARGS__)
 #define REDIS_ROW(...) WORKER_ROW(redis, __VA_ARGS__)
-static const struct metric_desc worker_rows[] = {CONN_METRICS(CONN_ROW) SERVICE_METRICS(
-    SERVICE_ROW) LIMITER_METRICS(LIMITER_ROW) EMBEDDED_METRICS(EMBEDDED_ROW) REDIS_METRICS(REDIS_ROW)};
+static const struct metric_desc worker_rows[] = {
+    CONN_METRICS(CONN_ROW) SERVICE_METRICS(SERVICE_ROW) LIMITER_METRICS(LIMITER_ROW)
+        ACCOUNTS_METRICS(ACCOUNTS_ROW) EMBEDDED_METRICS(EMBEDDED_ROW) REDIS_METRICS(REDIS_ROW)};
 
 enum {
     N_PROCESS_ROWS = sizeof process_rows / sizeof process_rows[0],

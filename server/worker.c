@@ -124,6 +124,7 @@ static void worker_on_drain(struct ev_loop *loop, ev_async *watcher, int events)
     worker->is_draining = true;
     worker->drain_until = ev_now(loop) + (ev_tstamp)worker->options.config->drain_timeout_us / 1e6;
     worker->linger_until = ev_now(loop) + linger_s;
+    limiter_drain(worker->limiter, clock_mono_us());
     listener_drain(&worker->listener);
     conn_host_drain(&worker->host);
 }

@@ -54,7 +54,7 @@ bool judge_decide(struct judge *judge, const struct judge_request *request, int6
     };
     limiter_check(judge->limiter, &call, now_us);
     *decision = call.decision;
-    return call.outcome == STORE_OK;
+    return call.outcome == LIMITER_DECIDED;
 }
 
 bool judge_denies(const struct decision *decision) {

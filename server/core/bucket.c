@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/core/window.h"
@@ -174,7 +175,7 @@ static void book_window(struct bucket_view *view, uint32_t i, const struct bucke
         window_left_tokens(&window, view->counts[i], view->when_us + view->calendar_us) * BUCKET_UTOK_PER_TOKEN;
 }
 
-/* Adds to every limit: gains_utok[i], or without them the same. Returns the least gain, after the bounds. */
+/* Adds to every limit: gains_utok[i], or without them the same. Returns the gain of the one that gained or lost the least. */
 static int64_t book(struct bucket_view *view, const struct bucket_limit *limits, uint32_t n_limits,
                     const int64_t *gains_utok, int64_t same_utok) {
     int64_t least_utok = INT64_MAX;
@@ -186,7 +187,8 @@ static int64_t book(struct bucket_view *view, const struct bucket_limit *limits,
         } else {
             book_bucket(view, i, &limits[i], gain_utok);
         }
-        least_utok = min_int64(least_utok, view->utok[i] - before_utok);
+        int64_t gained_utok = view->utok[i] - before_utok;
+        least_utok = llabs(gained_utok) < llabs(least_utok) ? gained_utok : least_utok;
     }
     return least_utok;
 }

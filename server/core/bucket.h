@@ -112,8 +112,8 @@ void bucket_levels(const struct bucket_record *record, const struct bucket_limit
 
 /* Adds `gains_utok` to the levels, below 0 to take whatever they are: none rises above its burst or falls below
  * -burst. Of a window whole tokens, rounded against the caller, and it gains no more than was taken in this period.
- * All limits are then in the record, in the order of `limits`. Returns what every limit gained at least, after these
- * bounds; a refill since the record's time is no gain. */
+ * All limits are then in the record, in the order of `limits`. Returns the gain of the limit that gained or lost the
+ * least, after these bounds; a refill since the record's time is no gain. */
 int64_t bucket_book(struct bucket_record *record, const struct bucket_limit *limits, uint32_t n_limits,
                     const int64_t *gains_utok, int64_t now_us);
 

@@ -312,6 +312,28 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
     }
 }
 
+void fallback_give_back(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
+                        int64_t tokens, int64_t now_us) {
+    int64_t utok = tokens * BUCKET_UTOK_PER_TOKEN;
+    struct stripe *stripe = lock_key(fallback, hash);
+    bool is_known;
+    struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
+    if (slot != NULL && is_known && part->n_limits <= table_max_levels(stripe->table)) {
+        struct bucket_record record;
+        struct bucket_verdict verdict;
+        int64_t gains_utok[BUCKET_MAX_LIMITS];
+        for (uint32_t i = 0; i < part->n_limits; i++) {
+            gains_utok[i] = utok * fleet_size(fallback);
+        }
+        table_load(slot, &record);
+        bucket_book(&record, part->limits, part->n_limits, gains_utok, now_us);
+        bucket_check(&record, part->limits, part->n_limits, 1, now_us, true, &verdict);
+        set_debt(fallback, slot, *table_debt(slot) > utok ? *table_debt(slot) - utok : 0);
+        table_save(stripe->table, slot, hash, &record, now_us + verdict.full_after_us);
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
 /* ---- telling the store ---- */
 
 /* All that was granted since the store was heard: it goes on there meanwhile, so nothing came back twice. */

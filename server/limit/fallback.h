@@ -77,6 +77,10 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
 void fallback_check(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                     int64_t cost_tokens, int64_t now_us, bool peek, struct bucket_verdict *verdict);
 
+/* So much of what was granted here is not needed: it goes back, and is owed no more. */
+void fallback_give_back(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
+                        int64_t tokens, int64_t now_us);
+
 /* What the store is to be told of a key: `spent_utok` was granted here, for which so much is charged to each limit
  * of the part. */
 struct fallback_debt {

@@ -1,11 +1,15 @@
-/* limiter.h — allow or deny: finds the quota of a check and has a store decide, or a policy when the store cannot.
+/* limiter.h — allow or deny: finds the quota of a check, has each of its records decide, and answers for all of them.
  *
  *   limiter_check ─ quota_set_find ─ none → the set's default, done; unlimited or banned → done
- *                 ├ hotkeys_count: so the worker knows its hot keys, and who decided on them
- *                 └ store_check ─┬─ done at once, or pending until call->done
- *                                └─ failed → what the quota says: a local bucket, allow or deny
+ *                 ├ hotkeys_count: which keys are hot, and who decided on them
+ *                 ├ the records that many keys share, all at once ┐ accounts.h: from a lease, from a denial that
+ *                 ├ then the key's own record                     ┘ still stands, or from the store
+ *                 │     └─ the store failed → what the quota says: a local bucket, allow or deny
+ *                 └ one that denies → the others get back what they gave: all or nothing
  *
- * A quota in shadow mode is decided like any other, and what came of it is then allowed.
+ * What is to happen once (an idempotency key, a reservation) is noted beside the quota's first record, by the same
+ * script that takes the tokens; see bookings.c. A quota in shadow mode is decided like any other, and what came of it
+ * is then allowed.
  *
  * One thread. Sees time and the store only as arguments, so that the whole decision runs in virtual time. */
 #ifndef SLUICE_LIMIT_LIMITER_H
@@ -19,6 +23,7 @@
 #include "server/core/decision.h"
 #include "server/core/hotkeys.h"
 #include "server/core/quota_set.h"
+#include "server/limit/accounts.h"
 #include "server/limit/fallback.h"
 #include "server/store/store.h"
 
@@ -35,6 +40,10 @@
     X(denied_embedded, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"embedded\"", "")  \
     X(allowed_none, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"none\"", "")        \
     X(denied_none, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"none\"", "")          \
+    X(allowed_lease, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"lease\"", "")      \
+    X(denied_lease, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"lease\"", "")        \
+    X(denied_denied_cache, METRIC_COUNTER, "sluice_decisions_total",                                           \
+      "decision=\"deny\",source=\"denied_cache\"", "")                                                         \
     X(allowed_local, METRIC_COUNTER, "sluice_decisions_total", "decision=\"allow\",source=\"local\"", "")      \
     X(denied_local, METRIC_COUNTER, "sluice_decisions_total", "decision=\"deny\",source=\"local\"", "")        \
     LIMITER_DEGRADED(X, timeout)                                                                               \
@@ -46,19 +55,24 @@
     LIMITER_DEGRADED(X, bad_reply)                                                                             \
     LIMITER_DEGRADED(X, no_memory)                                                                             \
     LIMITER_DEGRADED(X, full)                                                                                  \
-    X(debts, METRIC_COUNTER, "sluice_debts_total", "result=\"told\"",                                          \
-      "Debts of keys (what was granted locally) that went with a check, by what became of them")               \
-    X(debts_returned, METRIC_COUNTER, "sluice_debts_total", "result=\"kept\"", "")                             \
-    X(debts_ambiguous, METRIC_COUNTER, "sluice_debts_total", "result=\"ambiguous\"", "")                       \
     X(would_deny, METRIC_COUNTER, "sluice_would_deny_total", "",                                               \
       "Checks that were allowed because their quota is in shadow mode")                                        \
     X(hot_keys, METRIC_GAUGE, "sluice_hot_keys", "", "Keys that are hot now")                                  \
     X(peeks, METRIC_COUNTER, "sluice_peeks_total", "", "Peeks answered; they take no tokens")                  \
+    X(refunds, METRIC_COUNTER, "sluice_bookings_total", "call=\"refund\"",                                     \
+      "Refunds and settlements that were booked, and reservations that went back when their time was over")    \
+    X(settlements, METRIC_COUNTER, "sluice_bookings_total", "call=\"settle\"", "")                             \
+    X(timeouts, METRIC_COUNTER, "sluice_bookings_total", "call=\"timeout\"", "")                               \
+    X(not_returned, METRIC_COUNTER, "sluice_reservations_not_returned_total", "",                              \
+      "Reservations that stand although they were to go back, for want of memory")                             \
+    X(repeated, METRIC_COUNTER, "sluice_repeated_total", "",                                                   \
+      "Calls answered as before, by their idempotency key")                                                    \
     X(undecided, METRIC_COUNTER, "sluice_undecided_total", "",                                                 \
       "Checks and peeks that nobody could decide, for want of memory")
 
 struct limiter_metrics {
     LIMITER_METRICS(METRIC_FIELD)
+    struct accounts_metrics accounts;
 };
 
 struct limiter_options {
@@ -68,26 +82,74 @@ struct limiter_options {
     struct hotkeys *hotkeys;   /* borrowed; NULL: nobody wants to know */
 };
 
+enum limiter_kind { LIMITER_CHECK, LIMITER_PEEK, LIMITER_REFUND, LIMITER_RESERVE, LIMITER_SETTLE };
+
+/* Why a call is refused: name, sentence for the caller. */
+#define LIMITER_REFUSALS(X)                                                                                    \
+    X(NOT_FOUND, "reservation_id: unknown, settled already, or timed out")                                     \
+    X(KEY_REUSED, "idempotency_key: was used with another request")
+
+enum limiter_outcome {
+    LIMITER_DECIDED,   /* `decision` stands, or `booking` */
+    LIMITER_UNDECIDED, /* the store failed and nobody stood in for it: store_outcome says why */
+#define LIMITER_OUTCOME_ENUM(name, text) LIMITER_##name,
+    LIMITER_REFUSALS(LIMITER_OUTCOME_ENUM)
+#undef LIMITER_OUTCOME_ENUM
+};
+/* Of a refusal. */
+const char *limiter_outcome_text(enum limiter_outcome outcome);
+
+#define LIMITER_MEMO_US INT64_C(300000000) /* for so long a call with an idempotency key is not done again */
+enum { LIMITER_MAX_RETURNS = 65536 };      /* reservations that are to go back, of one worker */
+
+/* What a refund or a settlement has come to. */
+struct limiter_booking {
+    bool matched;           /* a quota matched; else nothing was booked */
+    bool repeated;          /* the answer to an earlier call with this idempotency key */
+    const char *limit_name; /* of the limit with the least left now; "" when none; until `done` returns */
+    int64_t limit_tokens, remaining_tokens; /* of it */
+    int64_t returned_tokens;                /* the least that a limit took up, in whole tokens */
+    int64_t taken_tokens; /* of a settlement beyond the estimate: the least that a limit gave */
+};
+
 struct limiter_call;
 typedef void (*limiter_done_fn)(struct limiter_call *call);
 
 struct limiter_call {
     /* in; the bytes are read only inside limiter_check */
     struct bytes tenant, resource, key;
-    int64_t cost_tokens; /* 1 ... BUCKET_MAX_TOKENS */
-    bool peek;
+    enum limiter_kind kind;
+    int64_t cost_tokens;          /* 1 ... BUCKET_MAX_TOKENS; of a settlement what was used, 0 ... */
+    bool at_most;                 /* of a check: grant what is there of the cost, at least 1 */
+    struct bytes idempotency_key; /* at most STORE_MEMO_KEY_MAX_BYTES; empty: none. Not of a peek */
+    /* of a reservation its new id, drawn at random, which becomes the first call's when it is repeated; of a settlement
+     * that which is settled */
+    uint8_t reservation[STORE_RESERVATION_ID_BYTES];
+    int64_t ttl_us; /* of a reservation: it can be settled for so long */
+    bool
+        returns_on_timeout; /* ... and goes back then; else it stands. Should the frontend end before, it stands */
+    bool is_undo;           /* a refund of what this limiter granted a moment ago, by undo_source */
+    enum decision_source undo_source;
     int64_t deadline_us;
     limiter_done_fn done;
-    /* out: the decision stands when outcome is STORE_OK; its limit_name until `done` returns */
-    enum store_outcome outcome;
-    struct decision decision;
+    /* out */
+    enum limiter_outcome outcome;
+    enum store_outcome store_outcome; /* when LIMITER_UNDECIDED */
+    struct decision decision;         /* of check, peek and reserve; its limit_name until `done` returns */
+    struct limiter_booking booking;   /* of refund and settle */
     /* the limiter's own while pending */
     struct limiter *limiter;
     const struct quota *quota;
     struct quota_set *held;
-    int64_t debt_utok; /* told to the store with this call */
-    uint32_t hotkey;   /* the handle of the key's entry, or 0 */
-    struct store_call store;
+    uint32_t hotkey; /* the handle of the key's entry, or 0 */
+    uint32_t n_pending;
+    bool is_at_first; /* the other parts of the quota have granted */
+    int64_t store_deadline_us;
+    struct claim *claims; /* one of each part, in their order: `claim`, or an array */
+    struct claim claim;
+    struct look *looks;           /* peeks.c's */
+    struct booking *booking_call; /* bookings.c's */
+    bool is_repeated;             /* by the first part: an earlier call was decided so */
 };
 
 enum limiter_progress { LIMITER_DONE, LIMITER_PENDING };
@@ -107,7 +169,12 @@ void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
  * and the call must live until then. */
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us);
 
+/* A bucket was filled by an operator: what is known of it here does not hold any more. */
+void limiter_forget(struct limiter *limiter, struct hash128 hash);
+
 /* Once in every turn of the loop. */
 void limiter_tick(struct limiter *limiter, int64_t now_us);
+/* The worker is about to end: leases go back, and none are taken any more. */
+void limiter_drain(struct limiter *limiter, int64_t now_us);
 
 #endif

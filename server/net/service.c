@@ -110,9 +110,9 @@ static void fill_decision(struct wire_decision *out, const struct decision *deci
 /* Takes over what came of an asked limiter: sets the item's status and message. */
 static void conclude_item(struct request_item *item) {
     const struct limiter_call *call = &item->call;
-    item->status = call->outcome == STORE_OK ? WIRE_OK : WIRE_RESOURCE_EXHAUSTED;
+    item->status = call->outcome == LIMITER_DECIDED ? WIRE_OK : WIRE_RESOURCE_EXHAUSTED;
     if (item->status != WIRE_OK) {
-        snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->outcome));
+        snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->store_outcome));
     }
 }
 
@@ -180,7 +180,7 @@ static void start_item(struct service *service, struct request_item *item, const
         .resource = house_bytes(check->resource),
         .key = house_bytes(check->key),
         .cost_tokens = (int64_t)check->cost,
-        .peek = service->request.call == WIRE_CALL_PEEK,
+        .kind = service->request.call == WIRE_CALL_PEEK ? LIMITER_PEEK : LIMITER_CHECK,
         .deadline_us = request->deadline_us,
         .done = service_on_call_done,
     };

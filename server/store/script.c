@@ -1,6 +1,8 @@
 /* script.c — packs arguments for the Lua scripts and judges their replies; numbers are little-endian. */
 #include "server/store/script.h"
 
+#include "server/store/packed.h"
+
 enum { CHECK_FLAG_PEEK = 1, CHECK_FLAG_CHARGES = 2, CHECK_FLAG_WINDOWS = 4 };
 
 /* The first byte of a reply to a check; RECORD is also the first byte of every record. */
@@ -8,37 +10,18 @@ enum check_tag { CHECK_TAG_RECORD = 1, CHECK_TAG_STANDS = 2, CHECK_TAG_ALLOWED_A
 
 enum { CHECK_REPLY_HEAD_BYTES = 9 };
 
-static uint8_t *put_number(uint8_t *out, uint64_t value, size_t n_bytes) {
-    for (size_t i = 0; i < n_bytes; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-    return out + n_bytes;
-}
-
-static uint64_t get_number(const uint8_t *bytes, size_t n_bytes) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < n_bytes; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
-static int64_t get_int64(const uint8_t *bytes) {
-    return (int64_t)get_number(bytes, 8);
-}
-
 /* A window is told three periods and their neighbours, in minutes: every period begins and ends with one. */
 static uint8_t *put_window(const struct bucket_limit *limit, int64_t unix_us, uint8_t *out) {
     enum { FIRST = -2, END = 3 };
     const int64_t minute_us = CALENDAR_MINUTE * INT64_C(1000000);
     enum calendar_period period = (enum calendar_period)limit->period_s;
     int64_t start_us = calendar_start(period, unix_us, FIRST);
-    out = put_number(out, (uint64_t)-limit->count, 8);
-    out = put_number(out, limit->algorithm == BUCKET_SLIDING_WINDOW, 2);
-    out = put_number(out, (uint64_t)(start_us / minute_us), 4);
+    out = packed_put(out, (uint64_t)-limit->count, 8);
+    out = packed_put(out, limit->algorithm == BUCKET_SLIDING_WINDOW, 2);
+    out = packed_put(out, (uint64_t)(start_us / minute_us), 4);
     for (int i = FIRST; i < END; i++) {
         int64_t end_us = calendar_start(period, unix_us, i + 1);
-        out = put_number(out, (uint64_t)((end_us - start_us) / minute_us), 2);
+        out = packed_put(out, (uint64_t)((end_us - start_us) / minute_us), 2);
         start_us = end_us;
     }
     return out;
@@ -51,13 +34,13 @@ uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits,
         if (limit->count < 1) {
             return NULL;
         }
-        out = put_number(out, limit->id, 4);
+        out = packed_put(out, limit->id, 4);
         if (bucket_is_window(limit)) {
             out = put_window(limit, unix_us, out);
         } else {
-            out = put_number(out, (uint64_t)limit->count, 8);
-            out = put_number(out, (uint64_t)limit->period_s, 8);
-            out = put_number(out, (uint64_t)limit->burst_utok, 8);
+            out = packed_put(out, (uint64_t)limit->count, 8);
+            out = packed_put(out, (uint64_t)limit->period_s, 8);
+            out = packed_put(out, (uint64_t)limit->burst_utok, 8);
         }
     }
     return out;
@@ -84,24 +67,24 @@ size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t 
     if (check->n_limits < 1 || check->n_limits > BUCKET_MAX_LIMITS || need > cap) {
         return 0;
     }
-    out = put_number(out, check_flags(check), 1);
-    out = put_number(out, (uint64_t)(check->cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
+    out = packed_put(out, check_flags(check), 1);
+    out = packed_put(out, (uint64_t)(check->cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
     out = script_limits_put(check->limits, check->n_limits, check->unix_us, out);
     if (out == NULL) {
         return 0;
     }
     for (uint32_t i = 0; charges && i < check->n_limits; i++) {
-        out = put_number(out, (uint64_t)check->charges_utok[i], 8);
+        out = packed_put(out, (uint64_t)check->charges_utok[i], 8);
     }
     return need;
 }
 
 size_t script_record_pack(const struct bucket_record *record, uint8_t out[SCRIPT_RECORD_MAX_BYTES]) {
-    uint8_t *end = put_number(out, CHECK_TAG_RECORD, 1);
-    end = put_number(end, (uint64_t)record->at_us, 8);
+    uint8_t *end = packed_put(out, CHECK_TAG_RECORD, 1);
+    end = packed_put(end, (uint64_t)record->at_us, 8);
     for (uint32_t i = 0; i < record->n_levels; i++) {
-        end = put_number(end, record->levels[i].id, 4);
-        end = put_number(end, (uint64_t)record->levels[i].utok, 8);
+        end = packed_put(end, record->levels[i].id, 4);
+        end = packed_put(end, (uint64_t)record->levels[i].utok, 8);
     }
     return (size_t)(end - out);
 }
@@ -110,14 +93,14 @@ bool script_record_parse(struct bytes bytes, struct bucket_record *record) {
     *record = (struct bucket_record){0};
     if (bytes.len <= SCRIPT_RECORD_HEAD_BYTES || bytes.len > SCRIPT_RECORD_MAX_BYTES ||
         (bytes.len - SCRIPT_RECORD_HEAD_BYTES) % SCRIPT_RECORD_LEVEL_BYTES != 0 ||
-        bytes.data[0] != CHECK_TAG_RECORD || get_int64(bytes.data + 1) < 0) {
+        bytes.data[0] != CHECK_TAG_RECORD || packed_get_int64(bytes.data + 1) < 0) {
         return false;
     }
-    record->at_us = get_int64(bytes.data + 1);
+    record->at_us = packed_get_int64(bytes.data + 1);
     for (const uint8_t *at = bytes.data + SCRIPT_RECORD_HEAD_BYTES; at < bytes.data + bytes.len;
          at += SCRIPT_RECORD_LEVEL_BYTES) {
         record->levels[record->n_levels++] =
-            (struct bucket_level){.id = (uint32_t)get_number(at, 4), .utok = get_int64(at + 4)};
+            (struct bucket_level){.id = (uint32_t)packed_get(at, 4), .utok = packed_get_int64(at + 4)};
     }
     return true;
 }
@@ -138,7 +121,7 @@ static bool read_check_reply(struct bytes bytes, struct check_reply *reply) {
             return false;
         }
         reply->allowed = bytes.data[0] == CHECK_TAG_ALLOWED_AHEAD;
-        reply->now_us = get_int64(bytes.data + 1);
+        reply->now_us = packed_get_int64(bytes.data + 1);
         struct bytes rest = {bytes.data + CHECK_REPLY_HEAD_BYTES, bytes.len - CHECK_REPLY_HEAD_BYTES};
         if (!script_record_parse(rest, &reply->record) && rest.len > 0) {
             return false;
@@ -179,6 +162,6 @@ bool script_tells_time(struct bytes reply, int64_t *unix_us) {
     if (reply.len != CHECK_REPLY_HEAD_BYTES || reply.data[0] != TAG_TIME) {
         return false;
     }
-    *unix_us = get_int64(reply.data + 1);
+    *unix_us = packed_get_int64(reply.data + 1);
     return *unix_us >= 0 && *unix_us <= BUCKET_MAX_NOW_US;
 }

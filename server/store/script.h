@@ -29,6 +29,10 @@ extern const struct script script_heartbeat;
 /* Each takes the 2 keys and the argument that lua/README.md names. */
 extern const struct script script_fleet_list, script_quota_put, script_quota_note;
 
+/* EVALSHA script_take.sha1 3 RECORD_KEY MEMO_KEY RESERVATION_KEY ARGUMENT, as script_take.h packs it; likewise
+ * script_give. A key that has no use is the record's again. */
+extern const struct script script_take, script_give;
+
 /* Writes limits as every script takes them, SCRIPT_LIMIT_BYTES for each, and returns where they end. NULL: a limit's
  * count is 0. Windows are told the periods around `unix_us`; Redis' own time is in one of those, or the script asks for
  * others. */

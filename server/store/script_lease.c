@@ -33,14 +33,13 @@ size_t script_lease_pack(const struct script_lease *lease, uint8_t *out, size_t 
     out = packed_put(out, (only_returns ? FLAG_ONLY_RETURNS : 0) | (charges ? FLAG_CHARGES : 0), 1);
     out = put_wish(out, &lease->wish);
     for (uint32_t i = 0; i < lease->n_limits; i++) {
-        const struct bucket_limit *limit = &lease->limits[i];
-        if (limit->count < 1 || bucket_is_window(limit)) {
+        if (bucket_is_window(&lease->limits[i])) {
             return 0;
         }
-        out = packed_put(out, limit->id, 4);
-        out = packed_put(out, (uint64_t)limit->count, 8);
-        out = packed_put(out, (uint64_t)limit->period_s, 8);
-        out = packed_put(out, (uint64_t)limit->burst_utok, 8);
+    }
+    out = script_limits_put(lease->limits, lease->n_limits, 0, out);
+    if (out == NULL) {
+        return 0;
     }
     for (uint32_t i = 0; charges && i < lease->n_limits; i++) {
         out = packed_put(out, (uint64_t)lease->charges_utok[i], 8);

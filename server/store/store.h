@@ -8,7 +8,8 @@
  *
  *   check  one cost, or a look                  the short way of a single check
  *   take   many costs, or one with more wishes  joined checks; at most so many; idempotency key; reservation
- *   give   tokens back                          refund; settling a reservation */
+ *   give   tokens back                          refund; settling a reservation
+ *   lease  tokens for later, and what is left   a worker's purse, by the rules of lease.h; not of an embedded store */
 #ifndef SLUICE_STORE_STORE_H
 #define SLUICE_STORE_STORE_H
 
@@ -19,6 +20,7 @@
 #include "server/base/hash.h"
 #include "server/core/bucket.h"
 #include "server/core/decision.h"
+#include "server/core/lease.h"
 #include "server/core/quota.h"
 
 /* Why a store could not decide: name, label of a metric, may the store have charged?, sentence for the caller. */
@@ -116,9 +118,9 @@ struct store_take {
     uint32_t n_wishes; /* 1 ... STORE_MAX_WISHES; 1 with any of the next three */
     bool at_most;      /* grant what is there of the cost, in whole tokens and at least 1; when there is none,
                           the denial is that of a cost of 1 */
-    const struct store_memo *memo;               /* NULL: none; read only inside `take` */
-    const struct store_reservation *reservation; /* NULL: none; noted when granted; read only inside `take` */
-    const int64_t *charges_utok;                 /* as in store_call */
+    const struct store_memo *memo;               /* NULL: none. Its key is read only inside `take` */
+    const struct store_reservation *reservation; /* NULL: none. Noted when granted */
+    const int64_t *charges_utok;                 /* as in store_call; taken by a STORE_FRESH one alone */
     int64_t deadline_us;                         /* monotonic */
     store_take_done_fn done;
     /* out */
@@ -144,8 +146,8 @@ struct store_give {
     /* Without a reservation: what is given back; negative: taken, whatever the levels are. With one: what was spent of
      * it; the record gains what was reserved less that, and the note is gone. At most BUCKET_MAX_TOKENS, either way */
     int64_t tokens;
-    const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES, read only inside `give` */
-    const struct store_memo *memo; /* NULL: none; read only inside `give` */
+    const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES */
+    const struct store_memo *memo; /* NULL: none. Its key is read only inside `give` */
     int64_t deadline_us;           /* monotonic */
     store_give_done_fn done;
     /* out */
@@ -153,11 +155,31 @@ struct store_give {
     enum store_answer answer;
     bool is_unknown;         /* there is no such reservation (any more); nothing was done, no further results */
     int64_t reserved_tokens; /* of the reservation */
-    int64_t booked_utok;     /* what every limit gained (negative: lost) at least, after the bounds */
+    int64_t booked_utok;     /* gain, after the bounds, of the limit that gained or lost the least */
     struct bucket_verdict verdict; /* limit_index is that with the least left; with what is left, reset, full */
     /* out, of a pending call that was STORE_FRESH and not unknown */
     int64_t done_at_us;          /* monotonic; of every pending call */
     struct bucket_record record; /* as it stands now, in this process' monotonic time */
+};
+
+struct store_lease;
+typedef void (*store_lease_done_fn)(struct store_lease *lease);
+
+/* One that is lost may have been done: what its wish told is not told again. */
+struct store_lease {
+    /* in */
+    const struct quota_part *part; /* of token buckets */
+    struct bucket_name name;       /* its texts are read only inside `lease` */
+    struct hash128 hash;           /* of the name */
+    struct lease_wish wish;
+    const int64_t *charges_utok; /* as in store_call */
+    int64_t deadline_us;         /* monotonic */
+    store_lease_done_fn done;
+    /* out */
+    enum store_outcome outcome;
+    struct lease_grant grant;
+    int64_t done_at_us;          /* monotonic */
+    struct bucket_record record; /* as it stands after the grant, in this process' monotonic time */
 };
 
 struct store;
@@ -167,8 +189,10 @@ struct store_ops {
     enum store_progress (*check)(struct store *store, struct store_call *call, int64_t now_us);
     enum store_progress (*take)(struct store *store, struct store_take *take, int64_t now_us);
     enum store_progress (*give)(struct store *store, struct store_give *give, int64_t now_us);
-    bool (*is_ready)(const struct store *store); /* can it decide for every key at this moment? */
-    void (*destroy)(struct store *store);        /* pending calls are done as STORE_DOWN; frees the store */
+    enum store_progress (*lease)(struct store *store, struct store_lease *lease,
+                                 int64_t now_us); /* may be NULL */
+    bool (*is_ready)(const struct store *store);  /* can it decide for every key at this moment? */
+    void (*destroy)(struct store *store);         /* pending calls are done as STORE_DOWN; frees the store */
 };
 
 /* First member of every store. */
@@ -186,6 +210,11 @@ static inline enum store_progress store_take(struct store *store, struct store_t
 
 static inline enum store_progress store_give(struct store *store, struct store_give *give, int64_t now_us) {
     return store->ops->give(store, give, now_us);
+}
+
+/* Of a store whose source is DECISION_STORE. */
+static inline enum store_progress store_lease(struct store *store, struct store_lease *lease, int64_t now_us) {
+    return store->ops->lease(store, lease, now_us);
 }
 
 static inline bool store_is_ready(const struct store *store) {

@@ -21,14 +21,18 @@ static void put_byte(struct key_writer *writer, uint8_t byte) {
     writer->out[writer->len++] = byte;
 }
 
+static void put_hex(struct key_writer *writer, uint8_t byte) {
+    static const char digits[] = "0123456789abcdef";
+    put_byte(writer, (uint8_t)digits[byte >> 4]);
+    put_byte(writer, (uint8_t)digits[byte & 15]);
+}
+
 static void put_part(struct key_writer *writer, struct bytes part) {
-    static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < part.len; i++) {
         uint8_t byte = part.data[i];
         if (must_escape(byte)) {
             put_byte(writer, '%');
-            put_byte(writer, (uint8_t)hex[byte >> 4]);
-            put_byte(writer, (uint8_t)hex[byte & 15]);
+            put_hex(writer, byte);
         } else {
             put_byte(writer, byte);
         }
@@ -46,5 +50,33 @@ size_t store_key_write(const struct bucket_name *name, uint8_t *out, size_t cap)
     put_part(&writer, name->resource);
     put_byte(&writer, '/');
     put_part(&writer, name->key);
+    return writer.is_full ? 0 : writer.len;
+}
+
+/* The tag makes the slot the bucket's. */
+static void put_beginning(struct key_writer *writer, struct bytes bucket, char what) {
+    put_byte(writer, '{');
+    for (size_t i = 0; i < bucket.len; i++) {
+        put_byte(writer, bucket.data[i]);
+    }
+    put_byte(writer, '}');
+    put_byte(writer, (uint8_t)what);
+    put_byte(writer, ':');
+}
+
+size_t store_key_write_memo(struct bytes bucket, struct bytes memo, uint8_t *out, size_t cap) {
+    struct key_writer writer = {.out = out, .cap = cap};
+    put_beginning(&writer, bucket, 'i');
+    put_part(&writer, memo);
+    return writer.is_full ? 0 : writer.len;
+}
+
+size_t store_key_write_reservation(struct bytes bucket, const uint8_t id[STORE_RESERVATION_ID_BYTES],
+                                   uint8_t *out, size_t cap) {
+    struct key_writer writer = {.out = out, .cap = cap};
+    put_beginning(&writer, bucket, 'v');
+    for (size_t i = 0; i < STORE_RESERVATION_ID_BYTES; i++) {
+        put_hex(&writer, id[i]);
+    }
     return writer.is_full ? 0 : writer.len;
 }

@@ -12,6 +12,7 @@
 #include "server/base/bytes.h"
 #include "server/core/bucket_name.h"
 #include "server/core/quota.h"
+#include "server/store/store.h"
 
 /* Longest name of parts within the limits of quota.h. */
 enum {
@@ -20,5 +21,14 @@ enum {
 
 /* Writes the name into `out` and returns its length; 0 when it would exceed `cap`. */
 size_t store_key_write(const struct bucket_name *name, uint8_t *out, size_t cap);
+
+/* What stands beside a bucket, in its slot: {BUCKET}i:MEMO, what is kept of an idempotency key, escaped as above, and
+ * {BUCKET}v:ID, a reservation, by its bytes in lower-case hex. `bucket` is a name as store_key_write writes it. */
+enum {
+    STORE_KEY_BESIDE_MAX_BYTES = STORE_KEY_MAX_BYTES + 4 + 3 * STORE_MEMO_KEY_MAX_BYTES,
+};
+size_t store_key_write_memo(struct bytes bucket, struct bytes memo, uint8_t *out, size_t cap);
+size_t store_key_write_reservation(struct bytes bucket, const uint8_t id[STORE_RESERVATION_ID_BYTES],
+                                   uint8_t *out, size_t cap);
 
 #endif

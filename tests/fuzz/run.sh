@@ -16,7 +16,12 @@ for fuzzer in "$1"/fuzz_*[!.]?; do
             '"on_store_failure":"deny","mode":"shadow"' >"$dir/$name/full"
         printf '{"unlimited":true}' >"$dir/$name/unlimited"
         ;;
-    fuzz_redis_reply) printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots" ;;
+    fuzz_redis_reply)
+        printf '\377*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:7001\r\n' >"$dir/$name/slots"
+        printf '\377\04417\r\n\1\0\0\0\0\0\0\0\0\100\102\017\0\0\0\0\0\r\n' >"$dir/$name/taken"
+        printf '\377\04434\r\n\0020123456789abcde\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n' >"$dir/$name/repeated"
+        printf '\377\04446\r\n\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\r\n' >"$dir/$name/given"
+        ;;
     esac
     if "$fuzzer" -max_total_time="${FUZZ_SECONDS:-20}" -max_len=8192 -timeout=5 -rss_limit_mb=1024 \
         -artifact_prefix="$dir/$name-" "$dir/$name" >"$dir/$name.log" 2>&1; then

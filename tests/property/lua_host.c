@@ -8,16 +8,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char only_key[] = "s:tenant/resource/key";
+static const char first_key[] = "s:tenant/resource/key";
+
+enum { KEY_MAX_BYTES = 128, MAX_SCRIPTS = 4 };
+
+struct entry {
+    char key[KEY_MAX_BYTES]; /* "": free */
+    uint8_t value[LUA_HOST_VALUE_MAX_BYTES];
+    size_t n_bytes;
+    int64_t expires_ms;
+};
 
 struct lua_host {
     lua_State *lua;
-    int script; /* the compiled script, a reference in Lua's registry */
+    struct {
+        const struct script *script; /* NULL: free */
+        int reference;               /* in Lua's registry, to the compiled script */
+    } compiled[MAX_SCRIPTS];
+    int script; /* the one of `compiled` that is run */
     int64_t now_us;
-    bool has_value;
-    uint8_t value[LUA_HOST_VALUE_MAX_BYTES];
-    size_t value_bytes;
-    int64_t expires_ms;
+    struct entry entries[LUA_HOST_MAX_KEYS];
+    const char *const *keys; /* of the call under way */
+    uint32_t n_keys;
     uint64_t n_sets;
 };
 
@@ -25,10 +37,30 @@ static struct lua_host *host_of(lua_State *lua) {
     return lua_touserdata(lua, lua_upvalueindex(1));
 }
 
-static void expire_value(struct lua_host *host) {
-    if (host->now_us / 1000 > host->expires_ms) {
-        host->has_value = false;
+/* NULL: no such key, or it has expired. */
+static struct entry *find(struct lua_host *host, const char *key) {
+    for (size_t i = 0; i < LUA_HOST_MAX_KEYS; i++) {
+        struct entry *entry = &host->entries[i];
+        if (entry->key[0] != '\0' && host->now_us / 1000 > entry->expires_ms) {
+            entry->key[0] = '\0';
+        }
+        if (entry->key[0] != '\0' && strcmp(entry->key, key) == 0) {
+            return entry;
+        }
     }
+    return NULL;
+}
+
+/* The key's entry, or a new one; NULL when there are too many. */
+static struct entry *claim(struct lua_host *host, const char *key) {
+    struct entry *entry = find(host, key);
+    for (size_t i = 0; entry == NULL && i < LUA_HOST_MAX_KEYS && strlen(key) < KEY_MAX_BYTES; i++) {
+        if (host->entries[i].key[0] == '\0') {
+            entry = &host->entries[i];
+            strcpy(entry->key, key);
+        }
+    }
+    return entry;
 }
 
 /* What redis.call sends for an argument: a string as it is, a number with 17 digits. */
@@ -55,20 +87,28 @@ static int call_time(lua_State *lua) {
     return 1;
 }
 
-static void check_key(lua_State *lua) {
-    if (strcmp(lua_tostring(lua, 2), only_key) != 0) {
-        luaL_error(lua, "key %s is not in KEYS", lua_tostring(lua, 2));
+static const char *check_key(lua_State *lua) {
+    const struct lua_host *host = host_of(lua);
+    const char *key = lua_tostring(lua, 2);
+    for (uint32_t i = 0; i < host->n_keys; i++) {
+        if (strcmp(key, host->keys[i] != NULL ? host->keys[i] : first_key) == 0) {
+            return key;
+        }
     }
+    luaL_error(lua, "key %s is not in KEYS", key);
+    return NULL;
 }
 
-static int call_get(lua_State *lua) {
-    struct lua_host *host = host_of(lua);
-    check_key(lua);
-    expire_value(host);
-    if (host->has_value) {
-        lua_pushlstring(lua, (const char *)host->value, host->value_bytes);
-    } else {
+/* GET key, GETDEL key */
+static int call_get(lua_State *lua, bool and_delete) {
+    struct entry *entry = find(host_of(lua), check_key(lua));
+    if (entry == NULL) {
         lua_pushboolean(lua, 0);
+        return 1;
+    }
+    lua_pushlstring(lua, (const char *)entry->value, entry->n_bytes);
+    if (and_delete) {
+        entry->key[0] = '\0';
     }
     return 1;
 }
@@ -76,13 +116,13 @@ static int call_get(lua_State *lua) {
 /* SET key value PX ms | PXAT ms */
 static int call_set(lua_State *lua) {
     struct lua_host *host = host_of(lua);
-    check_key(lua);
+    const char *key = check_key(lua);
     size_t n_bytes;
     const char *value = lua_tolstring(lua, 3, &n_bytes);
     const char *unit = luaL_checkstring(lua, 4);
     char *end;
     long long ms = strtoll(luaL_checkstring(lua, 5), &end, 10);
-    if (lua_gettop(lua) != 5 || *end != '\0' || n_bytes > sizeof host->value) {
+    if (lua_gettop(lua) != 5 || *end != '\0' || n_bytes > LUA_HOST_VALUE_MAX_BYTES) {
         return luaL_error(lua, "ERR syntax error");
     }
     if (ms <= 0) {
@@ -91,10 +131,13 @@ static int call_set(lua_State *lua) {
     if (strcmp(unit, "PXAT") != 0 && strcmp(unit, "PX") != 0) {
         return luaL_error(lua, "ERR syntax error");
     }
-    memcpy(host->value, value, n_bytes);
-    host->value_bytes = n_bytes;
-    host->has_value = true;
-    host->expires_ms = strcmp(unit, "PX") == 0 ? host->now_us / 1000 + ms : ms;
+    struct entry *entry = claim(host, key);
+    if (entry == NULL) {
+        return luaL_error(lua, "too many keys, or one that is too long");
+    }
+    memcpy(entry->value, value, n_bytes);
+    entry->n_bytes = n_bytes;
+    entry->expires_ms = strcmp(unit, "PX") == 0 ? host->now_us / 1000 + ms : ms;
     host->n_sets++;
     lua_newtable(lua);
     lua_pushstring(lua, "OK");
@@ -112,7 +155,10 @@ static int redis_call(lua_State *lua) {
         return call_time(lua);
     }
     if (strcmp(command, "GET") == 0 && n_args == 2) {
-        return call_get(lua);
+        return call_get(lua, false);
+    }
+    if (strcmp(command, "GETDEL") == 0 && n_args == 2) {
+        return call_get(lua, true);
     }
     if (strcmp(command, "SET") == 0 && n_args >= 3) {
         return call_set(lua);
@@ -194,11 +240,37 @@ static void set_function(struct lua_host *host, const char *table, const char *n
     lua_pop(host->lua, 1);
 }
 
-static void set_only_element(lua_State *lua, const char *table, struct bytes element) {
-    lua_createtable(lua, 1, 0);
-    lua_pushlstring(lua, (const char *)element.data, element.len);
-    lua_rawseti(lua, -2, 1);
+static void set_strings(lua_State *lua, const char *table, const struct bytes *strings, uint32_t n) {
+    lua_createtable(lua, (int)n, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_pushlstring(lua, (const char *)strings[i].data, strings[i].len);
+        lua_rawseti(lua, -2, (int)i + 1);
+    }
     lua_setglobal(lua, table);
+}
+
+bool lua_host_load(struct lua_host *host, const struct script *script) {
+    int place = 0;
+    while (host->compiled[place].script != script && host->compiled[place].script != NULL) {
+        place++;
+        if (place == MAX_SCRIPTS) {
+            fprintf(stderr, "too many scripts\n");
+            return false;
+        }
+    }
+    if (host->compiled[place].script == NULL) {
+        /* Redis takes the #! line off before it compiles, and leaves its end, so that line numbers stay right. */
+        const char *text = strchr(script->body, '\n');
+        lua_settop(host->lua, 0);
+        if (luaL_loadbuffer(host->lua, text, strlen(text), script->name) != 0) {
+            fprintf(stderr, "%s\n", lua_tostring(host->lua, -1));
+            return false;
+        }
+        host->compiled[place].script = script;
+        host->compiled[place].reference = luaL_ref(host->lua, LUA_REGISTRYINDEX);
+    }
+    host->script = place;
+    return true;
 }
 
 struct lua_host *lua_host_create(const struct script *script) {
@@ -215,14 +287,9 @@ struct lua_host *lua_host_create(const struct script *script) {
     set_function(host, "redis", "call", redis_call);
     set_function(host, "struct", "pack", struct_pack);
     set_function(host, "struct", "unpack", struct_unpack);
-    /* Redis takes the #! line off before it compiles, and leaves its end, so that line numbers stay right. */
-    const char *text = strchr(script->body, '\n');
-    if (luaL_loadbuffer(host->lua, text, strlen(text), script->name) != 0) {
-        fprintf(stderr, "%s\n", lua_tostring(host->lua, -1));
+    if (!lua_host_load(host, script)) {
         lua_host_destroy(&host);
-        return NULL;
     }
-    host->script = luaL_ref(host->lua, LUA_REGISTRYINDEX);
     return host;
 }
 
@@ -238,12 +305,20 @@ void lua_host_set_now(struct lua_host *host, int64_t now_us) {
     host->now_us = now_us;
 }
 
-bool lua_host_eval(struct lua_host *host, struct bytes argument, struct bytes *reply) {
+bool lua_host_eval_keys(struct lua_host *host, const char *const *keys, uint32_t n_keys, struct bytes argument,
+                        struct bytes *reply) {
     lua_State *lua = host->lua;
+    struct bytes strings[LUA_HOST_MAX_KEYS];
+    for (uint32_t i = 0; i < n_keys && i < LUA_HOST_MAX_KEYS; i++) {
+        const char *key = keys[i] != NULL ? keys[i] : first_key;
+        strings[i] = (struct bytes){(const uint8_t *)key, strlen(key)};
+    }
+    host->keys = keys;
+    host->n_keys = n_keys;
     lua_settop(lua, 0);
-    set_only_element(lua, "KEYS", (struct bytes){(const uint8_t *)only_key, sizeof only_key - 1});
-    set_only_element(lua, "ARGV", argument);
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, host->script);
+    set_strings(lua, "KEYS", strings, n_keys);
+    set_strings(lua, "ARGV", &argument, 1);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, host->compiled[host->script].reference);
     if (lua_pcall(lua, 0, 1, 0) != 0 || lua_type(lua, 1) != LUA_TSTRING) {
         fprintf(stderr, "script: %s\n", lua_isstring(lua, 1) ? lua_tostring(lua, 1) : "no string in reply");
         return false;
@@ -252,20 +327,40 @@ bool lua_host_eval(struct lua_host *host, struct bytes argument, struct bytes *r
     return true;
 }
 
+bool lua_host_eval(struct lua_host *host, struct bytes argument, struct bytes *reply) {
+    static const char *const only[] = {NULL};
+    return lua_host_eval_keys(host, only, 1, argument, reply);
+}
+
 bool lua_host_value(struct lua_host *host, struct bytes *value, int64_t *expires_ms) {
-    expire_value(host);
-    *value = (struct bytes){host->value, host->value_bytes};
-    *expires_ms = host->expires_ms;
-    return host->has_value;
+    const struct entry *entry = find(host, first_key);
+    if (entry != NULL) {
+        *value = (struct bytes){entry->value, entry->n_bytes};
+        *expires_ms = entry->expires_ms;
+    }
+    return entry != NULL;
 }
 
 void lua_host_put_value(struct lua_host *host, struct bytes value) {
-    host->has_value = value.len > 0;
-    host->value_bytes = value.len <= sizeof host->value ? value.len : sizeof host->value;
-    if (host->has_value) {
-        memcpy(host->value, value.data, host->value_bytes);
+    struct entry *entry = claim(host, first_key);
+    if (entry == NULL) {
+        return;
     }
-    host->expires_ms = INT64_MAX;
+    if (value.len == 0) {
+        entry->key[0] = '\0';
+        return;
+    }
+    entry->n_bytes = value.len <= sizeof entry->value ? value.len : sizeof entry->value;
+    memcpy(entry->value, value.data, entry->n_bytes);
+    entry->expires_ms = INT64_MAX;
+}
+
+bool lua_host_has(struct lua_host *host, const char *key) {
+    return find(host, key) != NULL;
+}
+
+void lua_host_clear(struct lua_host *host) {
+    memset(host->entries, 0, sizeof host->entries);
 }
 
 uint64_t lua_host_n_sets(const struct lua_host *host) {

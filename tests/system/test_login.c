@@ -20,11 +20,11 @@ static void set_user(struct world *world, const char *rule) {
 
 static int open_world(void **state) {
     static const char *const rules[] = {
-        "on",      ">hunter2",       "~s:*",     "~{sluice}:*", "+script|load", "+evalsha", "+eval",
-        "+asking", "+cluster|slots", "+get",     "+set",        "+time",        "+zadd",    "+zrem",
-        "+zcard",  "+zrangebyscore", "+hset",    "+hdel",       "+del",         "+exists",  "+zrange",
-        "+hget",   "+hlen",          "+hexists", "+hvals",      "+hscan",       "+xadd",    "+xread",
-        "+xrange", "+xrevrange",     "+xinfo"};
+        "on",      ">hunter2", "~[srtg]:*",      "~{[srtg]:*",     "~{sluice}:*", "+script|load", "+evalsha",
+        "+eval",   "+asking",  "+cluster|slots", "+get",           "+getdel",     "+set",         "+time",
+        "+zadd",   "+zrem",    "+zcard",         "+zrangebyscore", "+hset",       "+hdel",        "+del",
+        "+exists", "+zrange",  "+hget",          "+hlen",          "+hexists",    "+hvals",       "+hscan",
+        "+xadd",   "+xread",   "+xrange",        "+xrevrange",     "+xinfo"};
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
     *state = world;

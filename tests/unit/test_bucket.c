@@ -345,6 +345,30 @@ static void test_a_limit_without_a_rate_gains_nothing(void **state) {
     assert_int_equal(verdict.reset_after_us, BUCKET_MAX_EXACT);
 }
 
+static void test_what_is_booked_stays_between_the_bounds(void **state) {
+    (void)state;
+    const struct bucket_limit limits[] = {
+        {.id = 1, .count = 1, .period_s = 1, .burst_utok = 10000000},
+        {.id = 2, .count = 1, .period_s = 1, .burst_utok = 4000000},
+    };
+    const int64_t five[] = {5000000, 5000000}, minus_nine[] = {-9000000, -9000000}, nothing[] = {0, 0};
+    struct bucket_record record = {.at_us = 0, .n_levels = 2, .levels = {{2, 1000000}, {1, 2000000}}};
+    assert_int_equal(bucket_book(&record, limits, 2, five, 1000000), 2000000);
+    assert_int_equal(record.at_us, 1000000);
+    assert_int_equal(record.levels[0].id, 1);
+    assert_int_equal(record.levels[0].utok, 8000000);
+    assert_int_equal(record.levels[1].utok, 4000000);
+    assert_int_equal(bucket_book(&record, limits, 2, minus_nine, 1000000), -8000000);
+    assert_int_equal(record.levels[0].utok, -1000000);
+    assert_int_equal(record.levels[1].utok, -4000000);
+    assert_int_equal(bucket_book(&record, limits, 2, nothing, 2000000), 0);
+    assert_int_equal(record.levels[0].utok, 0);
+    struct bucket_record none = {0};
+    assert_int_equal(bucket_book(&none, limits, 2, five, 7), 0);
+    assert_int_equal(none.n_levels, 2);
+    assert_int_equal(none.levels[0].utok, 10000000);
+}
+
 /* ---- windows: what they count is in test_window.c ---- */
 
 #define MINUTE_US (60 * SECOND_US)
@@ -447,12 +471,12 @@ static void test_bookings_keep_to_the_bounds(void **state) {
     limits[1].id = 2;
     struct bucket_record record = {0};
     int64_t gains_utok[BUCKET_MAX_LIMITS] = {-2500000, -2500000}, left_utok[BUCKET_MAX_LIMITS];
-    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -3000000);
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -2500000);
     bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
     assert_int_equal(left_utok[0], 2500000);
     assert_int_equal(left_utok[1], 4000000);
     gains_utok[0] = gains_utok[1] = -100000000;
-    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -11000000);
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -7500000);
     bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
     assert_int_equal(left_utok[0], -5000000);
     assert_int_equal(left_utok[1], -7000000);
@@ -512,6 +536,7 @@ int main(void) {
         cmocka_unit_test(test_times_saturate),
         cmocka_unit_test(test_peek_tells_and_takes_nothing),
         cmocka_unit_test(test_a_limit_without_a_rate_gains_nothing),
+        cmocka_unit_test(test_what_is_booked_stays_between_the_bounds),
         cmocka_unit_test(test_window_of_no_tokens_or_too_many_is_refused),
         cmocka_unit_test(test_fixed_window_denies_until_its_end),
         cmocka_unit_test(test_sliding_window_tells_when_the_previous_one_has_faded),

@@ -88,7 +88,7 @@ static void test_store_decides_by_the_quota_found(void **state) {
     assert_int_equal(bench.store.last.part->n_limits, 2);
     assert_int_equal(bench.store.last.cost_tokens, 3);
     assert_int_equal(bench.store.last.deadline_us, 1008000); /* the store's is nearer than the request's */
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(call.decision.allowed && call.decision.matched);
     assert_string_equal(call.decision.limit_name, "large");
     assert_int_equal(call.decision.limit_tokens, 50);
@@ -146,13 +146,14 @@ static void test_peeks_and_failures_are_no_decisions(void **state) {
     struct bench bench;
     setup(&bench, two_limits);
     struct limiter_call call = call_of("acme", "api");
-    call.peek = true;
+    call.kind = LIMITER_PEEK;
     limiter_check(bench.limiter, &call, 0);
     assert_true(bench.store.last.peek);
     bench.store.outcome = STORE_DOWN;
     call = call_of("acme", "api");
     limiter_check(bench.limiter, &call, 0);
-    assert_int_equal(call.outcome, STORE_DOWN);
+    assert_int_equal(call.store_outcome, STORE_DOWN);
+    assert_int_equal(call.outcome, LIMITER_UNDECIDED);
     assert_int_equal(metric_get(&bench.metrics.peeks), 1);
     assert_int_equal(metric_get(&bench.metrics.undecided), 1);
     assert_int_equal(metric_get(&bench.metrics.allowed_store), 0);
@@ -173,7 +174,7 @@ static void test_debt_is_shown_as_nothing_left(void **state) {
 static const char *const slow_five = "tenants: {acme: {api: {limits: [{name: five, rate: 1/h, burst: 5}]}}}";
 
 static bool is_local(const struct limiter_call *call) {
-    return call->outcome == STORE_OK && call->decision.matched && call->decision.source == DECISION_LOCAL &&
+    return call->outcome == LIMITER_DECIDED && call->decision.matched && call->decision.source == DECISION_LOCAL &&
            call->decision.degraded;
 }
 
@@ -296,8 +297,8 @@ static void test_store_is_told_what_was_granted(void **state) {
     bench.store.outcome = STORE_OK;
     ask(&bench, 1);
     assert_false(bench.store.was_charged);
-    assert_int_equal(metric_get(&bench.metrics.debts), 1);
-    assert_int_equal(metric_get(&bench.metrics.debts_returned), 1);
+    assert_int_equal(metric_get(&bench.metrics.accounts.debts), 1);
+    assert_int_equal(metric_get(&bench.metrics.accounts.debts_returned), 1);
     teardown(&bench);
 }
 
@@ -311,7 +312,7 @@ static void test_debt_that_may_have_arrived_is_not_told_again(void **state) {
     bench.store.outcome = STORE_LOST;
     ask(&bench, 1);
     assert_int_equal(bench.store.charge_utok, 2000000);
-    assert_int_equal(metric_get(&bench.metrics.debts_ambiguous), 1);
+    assert_int_equal(metric_get(&bench.metrics.accounts.debts_ambiguous), 1);
     answer(&bench);
     bench.store.outcome = STORE_OK;
     ask(&bench, 1);
@@ -326,7 +327,7 @@ static void test_an_unlimited_quota_asks_nobody(void **state) {
     struct bench bench;
     setup(&bench, "tenants: {acme: {api: {unlimited: true}}}");
     struct limiter_call call = ask(&bench, 1000);
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(call.decision.allowed && call.decision.matched && !call.decision.would_deny);
     assert_int_equal(call.decision.source, DECISION_NONE);
     assert_string_equal(call.decision.limit_name, "");
@@ -340,7 +341,7 @@ static void test_a_banned_quota_denies_for_ever(void **state) {
     struct bench bench;
     setup(&bench, "tenants: {acme: {api: {limits: [{name: a, rate: 5/s}, {name: ban, rate: 0, burst: 9}]}}}");
     struct limiter_call call = ask(&bench, 1);
-    assert_int_equal(call.outcome, STORE_OK);
+    assert_int_equal(call.outcome, LIMITER_DECIDED);
     assert_true(!call.decision.allowed && call.decision.matched);
     assert_int_equal(call.decision.source, DECISION_NONE);
     assert_string_equal(call.decision.limit_name, "ban");
@@ -384,7 +385,7 @@ static void test_a_peek_in_shadow_is_not_counted(void **state) {
     setup(&bench, in_shadow);
     bench.store.verdict = (struct bucket_verdict){.retry_after_us = 123};
     struct limiter_call call = call_of("acme", "api");
-    call.peek = true;
+    call.kind = LIMITER_PEEK;
     limiter_check(bench.limiter, &call, 1000000);
     assert_true(call.decision.allowed && call.decision.would_deny);
     assert_int_equal(call.quota->shadow->n_would_deny, 0);
@@ -414,7 +415,8 @@ static void test_a_call_nobody_decides_is_not_allowed_by_shadow(void **state) {
     setup(&bench, in_shadow);
     bench.store.outcome = STORE_NO_MEMORY;
     struct limiter_call call = ask(&bench, 1);
-    assert_int_equal(call.outcome, STORE_NO_MEMORY);
+    assert_int_equal(call.outcome, LIMITER_UNDECIDED);
+    assert_int_equal(call.store_outcome, STORE_NO_MEMORY);
     assert_int_equal(metric_get(&bench.metrics.would_deny), 0);
     teardown(&bench);
 }
@@ -439,6 +441,7 @@ static void test_a_pending_call_ends_by_the_quotas_it_began_with(void **state) {
     limiter_set_quotas(bench.limiter, set);
     quota_set_release(&set);
     struct limiter_call later = call_of("acme", "api");
+    later.key = text("bob");
     assert_int_equal(limiter_check(bench.limiter, &later, 1000000), LIMITER_PENDING);
     fake_store_conclude(&bench.store, 1);
     assert_string_equal(later.decision.limit_name, "new");
@@ -463,12 +466,20 @@ static void test_the_next_check_is_decided_by_new_quotas(void **state) {
 
 /* ---- hot keys ---- */
 
+/* Which are not leased, so that the store goes on being asked. */
+static const char two_queues[] = "tenants:\n"
+                                 "  acme:\n"
+                                 "    api:\n"
+                                 "      limits:\n"
+                                 "        - { name: small, rate: 10/s, burst: 5, algorithm: leaky_bucket }\n"
+                                 "        - { name: large, rate: 100/h, burst: 50, algorithm: leaky_bucket }\n";
+
 /* Checks of one key, all in the second that begins at 1 s. */
 static void check_key(struct bench *bench, const char *key, bool is_peek, int n) {
     for (int i = 0; i < n; i++) {
         struct limiter_call call = call_of("acme", "api");
         call.key = text(key);
-        call.peek = is_peek;
+        call.kind = is_peek ? LIMITER_PEEK : LIMITER_CHECK;
         assert_int_equal(limiter_check(bench->limiter, &call, 1000000), LIMITER_DONE);
     }
 }
@@ -488,7 +499,7 @@ static void assert_bytes(struct bytes bytes, const char *expected) {
 static void test_a_key_checked_often_is_counted_by_name(void **state) {
     (void)state;
     struct bench bench;
-    setup(&bench, two_limits);
+    setup(&bench, two_queues);
     for (int i = 0; i < 7; i++) {
         check_key(&bench, "alice", false, 20);
         check_key(&bench, "bob", false, 1);
@@ -509,7 +520,7 @@ static void test_a_key_checked_often_is_counted_by_name(void **state) {
 static void test_a_key_is_named_by_its_first_check(void **state) {
     (void)state;
     struct bench bench;
-    setup(&bench, two_limits);
+    setup(&bench, two_queues);
     check_key(&bench, "alice", false, 20);
     hotkeys_name(bench.hotkeys, hotkeys_count(bench.hotkeys, bench.store.last.hash, 1000000).handle, text("t"),
                  text("r"), text("marked"));
@@ -537,9 +548,9 @@ static void test_peeks_and_what_needs_no_bucket_are_not_counted(void **state) {
 static void test_denials_and_who_decided_are_told_apart(void **state) {
     (void)state;
     struct bench bench;
-    setup_fallback(&bench, two_limits);
+    setup_fallback(&bench, two_queues);
     check_key(&bench, "alice", false, 20);
-    bench.store.verdict = (struct bucket_verdict){.retry_after_us = 1};
+    bench.store.verdict = (struct bucket_verdict){.allowed = false}; /* stands for no time */
     check_key(&bench, "alice", false, 30);
     int64_t n_before = only_row(&bench, 1000000).decided_per_s[DECISION_STORE];
     assert_in_range(n_before, 40, 50);
@@ -555,7 +566,7 @@ static void test_denials_and_who_decided_are_told_apart(void **state) {
 static void test_a_pending_check_is_counted_when_asked_and_noted_when_done(void **state) {
     (void)state;
     struct bench bench;
-    setup(&bench, two_limits);
+    setup(&bench, two_queues);
     check_key(&bench, "alice", false, 20);
     int64_t n_before = only_row(&bench, 1000000).checks_per_s;
     bench.store.is_pending = true;
@@ -576,7 +587,7 @@ static void test_a_pending_check_is_counted_when_asked_and_noted_when_done(void 
 static void test_what_nobody_decided_is_checked_and_no_more(void **state) {
     (void)state;
     struct bench bench;
-    setup(&bench, two_limits);
+    setup(&bench, two_queues);
     check_key(&bench, "alice", false, 20);
     struct hotkey before = only_row(&bench, 1000000);
     bench.store.outcome = STORE_NO_MEMORY;
@@ -591,7 +602,7 @@ static void test_what_nobody_decided_is_checked_and_no_more(void **state) {
 static void test_a_hot_key_cools_with_the_turns(void **state) {
     (void)state;
     struct bench bench;
-    setup(&bench, two_limits);
+    setup(&bench, two_queues);
     check_key(&bench, "alice", false, 200);
     limiter_tick(bench.limiter, 1000000);
     assert_int_equal(metric_get(&bench.metrics.hot_keys), 1);

@@ -125,8 +125,10 @@ static void expect_text(struct wire_bytes bytes, const char *expected) {
 }
 
 static void ask_one(struct bench *bench, uint64_t id, enum wire_call call) {
+    char key[16];
+    snprintf(key, sizeof key, "key%d", (int)id);
     bench->request = (struct wire_request){.id = id, .call = call, .n_checks = 1};
-    bench->request.checks[0] = check_of("demo", "alice");
+    bench->request.checks[0] = check_of("demo", key);
     send_request(bench);
 }
 
@@ -197,8 +199,9 @@ static void test_batch_waits_for_its_last_item(void **state) {
     struct bench *bench = *state;
     bench->store.is_pending = true;
     bench->request = (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .n_checks = 3};
+    static const char *const keys[] = {"a", "b", "c"}; /* those of one key would wait for each other */
     for (int i = 0; i < 3; i++) {
-        bench->request.checks[i] = check_of("demo", "a");
+        bench->request.checks[i] = check_of("demo", keys[i]);
     }
     send_request(bench);
     assert_int_equal(metric_get(&bench->metrics.pending), 1);

@@ -80,6 +80,36 @@ static void test_wider_limits_are_named_by_what_shares_them(void **state) {
     }
 }
 
+static void assert_text(const uint8_t *name, size_t n, const char *expected) {
+    assert_int_equal(n, strlen(expected));
+    assert_memory_equal(name, expected, n);
+}
+
+static void test_what_stands_beside_a_bucket_is_in_its_slot(void **state) {
+    (void)state;
+    uint8_t name[STORE_KEY_BESIDE_MAX_BYTES];
+    const uint8_t id[STORE_RESERVATION_ID_BYTES] = {0x00, 0xff, 0x1a};
+    size_t n = store_key_write_memo(of("s:t/r/k"), of("}{x}/"), name, sizeof name);
+    assert_text(name, n, "{s:t/r/k}i:%7d%7bx%7d%2f");
+    assert_int_equal(slot_of_key((struct bytes){name, n}), slot_of_key(of("s:t/r/k")));
+    n = store_key_write_reservation(of("s:t/r/k"), id, name, sizeof name);
+    assert_text(name, n, "{s:t/r/k}v:00ff1a00000000000000000000000000");
+    assert_int_equal(slot_of_key((struct bytes){name, n}), slot_of_key(of("s:t/r/k")));
+    assert_int_equal(store_key_write_reservation(of("s:t/r/k"), id, name, n - 1), 0);
+}
+
+static void test_the_longest_names_beside_a_bucket_fit(void **state) {
+    (void)state;
+    static const uint8_t longest[STORE_KEY_MAX_BYTES] = {'s'};
+    static const uint8_t zeros[STORE_MEMO_KEY_MAX_BYTES];
+    uint8_t name[STORE_KEY_BESIDE_MAX_BYTES];
+    struct bytes bucket = {longest, sizeof longest}, memo = {zeros, sizeof zeros};
+    assert_int_equal(store_key_write_memo(bucket, memo, name, sizeof name), sizeof name);
+    assert_int_equal(store_key_write_memo(bucket, memo, name, sizeof name - 1), 0);
+    assert_int_equal(store_key_write_reservation(bucket, zeros, name, sizeof name),
+                     STORE_KEY_MAX_BYTES + 4 + 32);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_parts_stay_as_they_are),
@@ -89,6 +119,8 @@ int main(void) {
         cmocka_unit_test(test_longest_parts_all_escaped_fit),
         cmocka_unit_test(test_a_name_beyond_the_cap_is_refused),
         cmocka_unit_test(test_wider_limits_are_named_by_what_shares_them),
+        cmocka_unit_test(test_what_stands_beside_a_bucket_is_in_its_slot),
+        cmocka_unit_test(test_the_longest_names_beside_a_bucket_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,381 @@
+/* account_call.c — the calls of the store that an account makes, and what their answers mean for who waits. */
+#include <stdlib.h>
+
+#include "server/base/ensure.h"
+#include "server/limit/account.h"
+
+static struct claim *claim_of(struct list *node) {
+    return list_entry(node, struct claim, in_account);
+}
+
+/* ---- debts: what was granted locally goes with the next call ---- */
+
+/* NULL: nothing is owed. */
+static const int64_t *take_debt(struct account *account, struct fallback_debt *debt, int64_t now_us) {
+    struct fallback *fallback = account->owner->options.fallback;
+    account->debt_utok = 0;
+    if (fallback == NULL || !fallback_take_debt(fallback, account->hash, account->part, now_us, debt)) {
+        return NULL;
+    }
+    account->debt_utok = debt->spent_utok;
+    return debt->charges_utok;
+}
+
+static void settle_debt(struct account *account, enum store_outcome outcome, int64_t now_us) {
+    struct accounts_metrics *metrics = account->owner->options.metrics;
+    if (account->debt_utok == 0) {
+        return;
+    }
+    if (outcome == STORE_OK) {
+        metric_inc(&metrics->debts);
+    } else if (store_outcome_may_have_charged(outcome)) {
+        metric_inc(&metrics->debts_ambiguous);
+    } else {
+        metric_inc(&metrics->debts_returned);
+        fallback_return_debt(account->owner->options.fallback, account->hash, account->debt_utok, now_us);
+    }
+    account->debt_utok = 0;
+}
+
+static void note_record(struct account *account, const struct bucket_record *record, int64_t full_after_us,
+                        int64_t now_us) {
+    struct fallback *fallback = account->owner->options.fallback;
+    if (fallback != NULL && account->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
+        fallback_note(fallback, account->hash, account->part, record, full_after_us, now_us);
+    }
+}
+
+/* ---- answers ---- */
+
+static void answer(struct account *account, struct claim *claim, const struct bucket_verdict *verdict,
+                   enum decision_source source) {
+    claim->outcome = STORE_OK;
+    claim->quota = account->quota;
+    claim->part = account->part;
+    claim->source = source;
+    claim->verdict = *verdict;
+    claim->granted_tokens = verdict->allowed ? claim->cost_tokens : 0;
+}
+
+/* The claim is one of many, and may yet give the tokens back: to this purse, or to the store. */
+static void hold(struct account *account, struct claim *claim, uint32_t purse) {
+    if (claim->is_one_of_many && claim->granted_tokens > 0) {
+        claim->account = account;
+        claim->purse = purse;
+        claim->epoch = account->purse.epoch;
+        account->n_held += claim->granted_tokens;
+        account->n_held_now += purse > 0 ? claim->granted_tokens : 0;
+    }
+}
+
+/* A denial by the store stands until its time; for `at_most_us` only, when somebody else may give tokens back. */
+static void keep_denial(struct account *account, const struct claim *claim, int64_t at_most_us) {
+    const struct bucket_verdict *verdict = &claim->verdict;
+    int64_t retry_us = verdict->retry_after_us < at_most_us ? verdict->retry_after_us : at_most_us;
+    struct denial denial = {
+        .until_us = account->asked_at_us + retry_us,
+        .full_at_us = account->asked_at_us + verdict->reset_after_us,
+        .cost_tokens = claim->at_most ? 1 : claim->cost_tokens,
+        .remaining_tokens = verdict->remaining_utok > 0 ? verdict->remaining_utok / BUCKET_UTOK_PER_TOKEN : 0,
+        .revision = account->quota->revision,
+        .limit_index = verdict->limit_index,
+    };
+    if (retry_us > 0) {
+        denied_keep(account->owner->denied, account->hash, &denial, account->asked_at_us);
+    }
+}
+
+/* The smallest that was denied says most. */
+static void keep_least_denial(struct account *account, int64_t at_most_us) {
+    const struct claim *least = NULL;
+    for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
+        const struct claim *claim = claim_of(node);
+        bool is_denied = claim->outcome == STORE_OK && !claim->verdict.allowed;
+        if (is_denied && (least == NULL || claim->cost_tokens < least->cost_tokens)) {
+            least = claim;
+        }
+    }
+    if (least != NULL) {
+        keep_denial(account, least, at_most_us);
+    }
+}
+
+static void fail_all(struct account *account, enum store_outcome outcome) {
+    for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
+        claim_of(node)->outcome = outcome;
+    }
+}
+
+/* ---- one claim: a check ---- */
+
+static void check_ended(struct account *account, int64_t now_us) {
+    const struct store_call *call = &account->call.check;
+    settle_debt(account, call->outcome, now_us);
+    if (call->outcome != STORE_OK) {
+        fail_all(account, call->outcome);
+    } else {
+        note_record(account, &call->record, call->verdict.full_after_us, now_us);
+        answer(account, claim_of(account->asked.next), &call->verdict, DECISION_STORE);
+        hold(account, claim_of(account->asked.next), 0);
+        keep_least_denial(account, DENIED_MAX_US);
+    }
+    account_on_done(account, now_us);
+}
+
+static void check_on_done(struct store_call *call) {
+    check_ended(list_entry(call, struct account, call.check), call->done_at_us);
+}
+
+static void ask_check(struct account *account, int64_t now_us) {
+    struct fallback_debt debt;
+    account->asks = ACCOUNT_CHECKS;
+    account->call.check = (struct store_call){
+        .part = account->part,
+        .name = account->name,
+        .hash = account->hash,
+        .cost_tokens = claim_of(account->asked.next)->cost_tokens,
+        .charges_utok = take_debt(account, &debt, now_us),
+        .deadline_us = account->deadline_us,
+        .done = check_on_done,
+    };
+    metric_inc(&account->owner->options.metrics->calls_check);
+    if (store_check(account->owner->options.store, &account->call.check, now_us) == STORE_DONE) {
+        check_ended(account, now_us);
+    }
+}
+
+/* ---- several at once: a take ---- */
+
+static void take_ended(struct account *account, int64_t now_us) {
+    const struct store_take *take = &account->call.take;
+    settle_debt(account, take->outcome, now_us);
+    if (take->outcome != STORE_OK) {
+        fail_all(account, take->outcome);
+    } else {
+        uint32_t i = 0;
+        for (struct list *node = account->asked.next; node != &account->asked; node = node->next, i++) {
+            answer(account, claim_of(node), &take->wishes[i].verdict, DECISION_STORE);
+            hold(account, claim_of(node), 0);
+        }
+        note_record(account, &take->record, take->wishes[i - 1].verdict.full_after_us, now_us);
+        keep_least_denial(account, DENIED_MAX_US);
+    }
+    free(account->wishes);
+    account->wishes = NULL;
+    account_on_done(account, now_us);
+}
+
+static void take_on_done(struct store_take *take) {
+    take_ended(list_entry(take, struct account, call.take), take->done_at_us);
+}
+
+static void ask_take(struct account *account, int64_t now_us) {
+    struct fallback_debt debt;
+    account->wishes = calloc(account->n_asked, sizeof *account->wishes);
+    account->asks = ACCOUNT_TAKES;
+    if (account->wishes == NULL) {
+        account->call.take.outcome = STORE_NO_MEMORY;
+        take_ended(account, now_us);
+        return;
+    }
+    uint32_t i = 0;
+    for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
+        account->wishes[i++].cost_tokens = claim_of(node)->cost_tokens;
+    }
+    account->call.take = (struct store_take){
+        .part = account->part,
+        .name = account->name,
+        .hash = account->hash,
+        .wishes = account->wishes,
+        .n_wishes = account->n_asked,
+        .charges_utok = take_debt(account, &debt, now_us),
+        .deadline_us = account->deadline_us,
+        .done = take_on_done,
+    };
+    metric_inc(&account->owner->options.metrics->calls_take);
+    metric_add(&account->owner->options.metrics->coalesced, account->n_asked);
+    if (store_take(account->owner->options.store, &account->call.take, now_us) == STORE_DONE) {
+        ensure(account->call.take.outcome, !=, STORE_OK);
+        take_ended(account, now_us);
+    }
+}
+
+/* ---- a lease ---- */
+
+bool account_take_from_purse(struct account *account, struct claim *claim, int64_t now_us) {
+    int64_t when_us = 0, cost_tokens = claim->cost_tokens;
+    if (claim->at_most) {
+        int64_t ready = lease_purse_ready(&account->purse, now_us);
+        cost_tokens = ready < 1 ? 1 : ready < cost_tokens ? ready : cost_tokens;
+    }
+    enum lease_take taken = lease_purse_take(&account->purse, cost_tokens, now_us, &when_us);
+    if (taken == LEASE_EMPTY) {
+        return false;
+    }
+    struct bucket_verdict verdict = account->standing;
+    int64_t passed_us = now_us - account->standing_at_us;
+    verdict.allowed = taken == LEASE_TAKEN;
+    verdict.retry_after_us = verdict.allowed ? 0 : when_us - now_us;
+    verdict.reset_after_us = verdict.reset_after_us > passed_us ? verdict.reset_after_us - passed_us : 0;
+    verdict.remaining_utok = verdict.remaining_utok > 0 ? verdict.remaining_utok : 0;
+    verdict.remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+    answer(account, claim, &verdict, DECISION_LEASE);
+    if (verdict.allowed) {
+        claim->granted_tokens = cost_tokens;
+    }
+    hold(account, claim, account->purse_number);
+    return true;
+}
+
+/* In their order, as far as the purse goes; who goes without is told what the record says. */
+static void hand_out(struct account *account, const struct bucket_record *record, int64_t now_us) {
+    for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
+        struct claim *claim = claim_of(node);
+        struct bucket_record levels = *record;
+        struct bucket_verdict verdict;
+        if (account_take_from_purse(account, claim, now_us)) {
+            claim->source = DECISION_STORE; /* it had to wait for it */
+            continue;
+        }
+        bucket_check(&levels, account->part->limits, account->part->n_limits,
+                     claim->at_most ? 1 : claim->cost_tokens, now_us, true, &verdict);
+        verdict.allowed = false;
+        answer(account, claim, &verdict, DECISION_STORE);
+    }
+}
+
+static void lease_ended(struct account *account, int64_t now_us) {
+    const struct store_lease *lease = &account->call.lease;
+    const struct quota_part *part = account->part;
+    settle_debt(account, lease->outcome, now_us);
+    if (lease->outcome != STORE_OK) {
+        fail_all(account, lease->outcome);
+        account_on_done(account, now_us);
+        return;
+    }
+    struct bucket_record levels = lease->record;
+    int64_t n_granted = lease->grant.n_there + lease->grant.n_to_come;
+    bucket_check(&levels, part->limits, part->n_limits, 1, now_us, true, &account->standing);
+    account->standing_at_us = now_us;
+    note_record(account, &lease->record, account->standing.full_after_us, now_us);
+    lease_purse_fill(&account->purse, &lease->grant, part->limits, part->n_limits, lease->wish.lease_us,
+                     account->asked_at_us, now_us);
+    account->purse_number++;
+    metric_add(&account->owner->options.metrics->leased_tokens, (uint64_t)n_granted);
+    hand_out(account, &lease->record, now_us);
+    if (n_granted == 0) {
+        /* What others hold may come back; and what they have told meanwhile is in the record. */
+        keep_least_denial(account, lease->grant.n_others > 0 ? LEASE_TIME_MAX_US : DENIED_MAX_US);
+    }
+    account_on_done(account, now_us);
+}
+
+static void lease_on_done(struct store_lease *lease) {
+    lease_ended(list_entry(lease, struct account, call.lease), lease->done_at_us);
+}
+
+/* What became of tokens of earlier purses goes with what is told of this one; those that claims still hold are
+ * told later. */
+static void tell_late(struct account *account, struct lease_told *told) {
+    if (told->n_tokens > 0 && account->n_held_now > 0) {
+        told->n_tokens -= account->n_held_now;
+    }
+    account->n_held_now = 0;
+    if (account->late.n_tokens == 0 || (told->n_tokens > 0 && told->epoch != account->late.epoch)) {
+        return;
+    }
+    told->epoch = account->late.epoch;
+    told->n_tokens += account->late.n_tokens;
+    told->n_unused += account->late.n_unused;
+    account->late = (struct lease_told){0};
+}
+
+static void ask_lease(struct account *account, struct lease_wish wish, int64_t now_us) {
+    struct fallback_debt debt;
+    account->asks = ACCOUNT_LEASES;
+    tell_late(account, &wish.told);
+    account->purse_number++;
+    metric_add(&account->owner->options.metrics->returned_tokens, (uint64_t)wish.told.n_unused);
+    account->call.lease = (struct store_lease){
+        .part = account->part,
+        .name = account->name,
+        .hash = account->hash,
+        .wish = wish,
+        .charges_utok = take_debt(account, &debt, now_us),
+        .deadline_us = account->deadline_us,
+        .done = lease_on_done,
+    };
+    metric_inc(&account->owner->options.metrics->calls_lease);
+    if (store_lease(account->owner->options.store, &account->call.lease, now_us) == STORE_DONE) {
+        ensure(account->call.lease.outcome, !=, STORE_OK);
+        lease_ended(account, now_us);
+    }
+}
+
+/* ---- which of them ---- */
+
+/* Moves those who wait to those who are asked for; returns what they cost in all. */
+static int64_t begin(struct account *account, int64_t now_us) {
+    int64_t n_tokens = 0;
+    account->asked_at_us = now_us;
+    account->deadline_us = now_us + account->owner->options.store_timeout_us;
+    account->n_asked = 0;
+    while (!list_is_empty(&account->waiting) && account->n_asked < ACCOUNT_MAX_ASKED) {
+        struct claim *claim = claim_of(list_pop_front(&account->waiting));
+        list_push_back(&account->asked, &claim->in_account);
+        account->n_asked++;
+        n_tokens += claim->cost_tokens;
+        account->deadline_us =
+            claim->deadline_us < account->deadline_us ? claim->deadline_us : account->deadline_us;
+    }
+    return n_tokens;
+}
+
+/* Of a key's own record a lease that holds no time is nothing but a take. What many keys share is leased even so, no
+ * more than is needed: what a check gives back then was accounted for all the while. */
+static bool is_worth_a_lease(const struct quota_part *part, int64_t lease_us) {
+    return lease_us > 0 || (part->scope != BUCKET_PER_KEY && part->limits[0].algorithm == BUCKET_TOKEN);
+}
+
+/* The quota may have changed since the account was made: the newest claim knows best. */
+static void follow_quota(struct account *account) {
+    const struct claim *last = claim_of(account->waiting.prev);
+    if (last->part != account->part) {
+        quota_release(&account->quota);
+        /* Held as what it is: only the count of holds changes. */
+        account->quota = quota_hold((struct quota *)(uintptr_t)last->quota);
+        account->part = last->part;
+    }
+}
+
+void account_ask(struct account *account, int64_t now_us) {
+    follow_quota(account);
+    int64_t lease_us = lease_time_us(account->part->limits, account->part->n_limits);
+    bool wants_lease =
+        account->wants_lease && is_worth_a_lease(account->part, lease_us) && !account->owner->is_draining;
+    bool has_to_tell = account->late.n_tokens > 0 || lease_purse_has_to_be_told(&account->purse, now_us);
+    int64_t n_tokens = begin(account, now_us);
+    account->wants_lease = account->wants_lease && !list_is_empty(&account->waiting);
+    if (wants_lease || has_to_tell) {
+        n_tokens = n_tokens < BUCKET_MAX_TOKENS ? n_tokens : BUCKET_MAX_TOKENS;
+        if (list_is_empty(&account->in_leased)) {
+            list_push_back(&account->owner->leased, &account->in_leased);
+        }
+        lease_us = wants_lease ? lease_us : 0;
+        ask_lease(account, lease_next_wish(&account->purse, &account->pace, n_tokens, lease_us, now_us),
+                  now_us);
+    } else if (account->n_asked == 1) {
+        ask_check(account, now_us);
+    } else {
+        ask_take(account, now_us);
+    }
+}
+
+bool account_return(struct account *account, int64_t now_us) {
+    if (account->late.n_tokens == 0 && !lease_purse_has_to_be_told(&account->purse, now_us)) {
+        return false;
+    }
+    begin(account, now_us);
+    ask_lease(account, lease_last_wish(&account->purse, &account->pace, now_us), now_us);
+    return true;
+}

@@ -1,0 +1,353 @@
+/* checks.c — a check over all records of its quota: what many keys share first, then the key's own; all or none. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/limit/limiter_state.h"
+
+/* ---- without the store ---- */
+
+static void count_failure(struct limiter_metrics *metrics, enum store_outcome outcome) {
+    switch (outcome) {
+#define FAILURE_CASE(name, field, may_have_charged, text)                                                      \
+    case STORE_##name:                                                                                         \
+        metric_inc(&metrics->degraded_##field);                                                                \
+        break;
+        STORE_FAILURES(FAILURE_CASE)
+#undef FAILURE_CASE
+    case STORE_OK:
+        break;
+    }
+}
+
+static void decide_locally(struct limiter_call *call, struct claim *claim, int64_t now_us) {
+    struct fallback *fallback = call->limiter->options.fallback;
+    bool is_peek = call->kind == LIMITER_PEEK;
+    int64_t cost_tokens = claim->cost_tokens;
+    if (store_outcome_may_have_charged(claim->outcome)) {
+        fallback_doubt(fallback, claim->hash, now_us);
+    }
+    fallback_check(fallback, claim->hash, claim->part, cost_tokens, now_us, is_peek, &claim->verdict);
+    int64_t there_tokens = claim->verdict.remaining_utok / BUCKET_UTOK_PER_TOKEN;
+    if (!claim->verdict.allowed && claim->at_most && there_tokens >= 1 && there_tokens < cost_tokens) {
+        cost_tokens = there_tokens;
+        fallback_check(fallback, claim->hash, claim->part, cost_tokens, now_us, is_peek, &claim->verdict);
+    }
+    claim->granted_tokens = claim->verdict.allowed && !is_peek ? cost_tokens : 0;
+}
+
+static void decide_by_policy(struct claim *claim, bool is_allowed) {
+    claim->verdict = (struct bucket_verdict){.allowed = is_allowed, .remaining_utok = INT64_MAX};
+    claim->granted_tokens = is_allowed ? claim->cost_tokens : 0;
+    claim->limit_is_unknown = true;
+}
+
+/* The store has failed for this claim: the quota says what decides. False when nobody does. */
+static bool degrade(struct limiter_call *call, struct claim *claim, int64_t now_us) {
+    if (call->limiter->options.fallback == NULL) {
+        return false;
+    }
+    count_failure(call->limiter->metrics, claim->outcome);
+    switch (call->quota->on_store_failure) {
+    case QUOTA_FAILS_LOCAL:
+        decide_locally(call, claim, now_us);
+        break;
+    case QUOTA_FAILS_ALLOW:
+        decide_by_policy(claim, true);
+        break;
+    case QUOTA_FAILS_DENY:
+        decide_by_policy(claim, false);
+        break;
+    }
+    claim->outcome = STORE_OK;
+    claim->source = DECISION_LOCAL;
+    return true;
+}
+
+/* ---- the claims ---- */
+
+static uint32_t n_claims(const struct limiter_call *call) {
+    return call->quota->n_parts;
+}
+
+static void free_claims(struct limiter_call *call) {
+    if (call->claims != &call->claim) {
+        free(call->claims);
+    }
+    call->claims = NULL;
+}
+
+static void count_key(struct limiter_call *call, struct claim *own, int64_t now_us) {
+    struct hotkeys *hotkeys = call->limiter->options.hotkeys;
+    if (hotkeys == NULL) {
+        return;
+    }
+    struct hash128 hash = own->hash;
+    if (own->part->scope != BUCKET_PER_KEY) {
+        struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key);
+        hash = bucket_name_hash(&name, call->limiter->options.seed);
+    }
+    struct hotkeys_count count = hotkeys_count(hotkeys, hash, now_us);
+    call->hotkey = count.handle;
+    own->is_leased = own->is_leased || count.is_hot;
+    if (count.is_new) {
+        hotkeys_name(hotkeys, count.handle, call->tenant, call->resource, call->key);
+    }
+}
+
+static void claim_on_done(struct claim *claim, int64_t now_us);
+
+/* One is in the call; of several, the first is asked for when the caller's bytes may be gone: they are copied. */
+static bool place_claims(struct limiter_call *call) {
+    uint32_t n = n_claims(call);
+    if (n == 1) {
+        call->claims = &call->claim;
+        return true;
+    }
+    call->claims = malloc(n * sizeof *call->claims + call->tenant.len + call->resource.len + call->key.len);
+    if (call->claims != NULL) {
+        uint8_t *at = (uint8_t *)(call->claims + n);
+        call->tenant = bytes_copy(&at, call->tenant);
+        call->resource = bytes_copy(&at, call->resource);
+        call->key = bytes_copy(&at, call->key);
+    }
+    return call->claims != NULL;
+}
+
+bool checks_make_claims(struct limiter_call *call) {
+    uint32_t n = n_claims(call);
+    if (!place_claims(call)) {
+        call->outcome = LIMITER_UNDECIDED;
+        call->store_outcome = STORE_NO_MEMORY;
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct claim *claim = &call->claims[i];
+        const struct quota_part *part = &call->quota->parts[i];
+        *claim = (struct claim){
+            .quota = call->quota,
+            .part = part,
+            .name = limiter_name_of(call, part),
+            .cost_tokens = call->cost_tokens,
+            .at_most = call->at_most,
+            .is_leased = part->scope != BUCKET_PER_KEY,
+            .is_one_of_many = n > 1,
+            .deadline_us = call->store_deadline_us,
+            .owner = call,
+            .done = claim_on_done,
+        };
+        claim->hash = bucket_name_hash(&claim->name, call->limiter->options.seed);
+    }
+    return true;
+}
+
+static void give_back_from(struct limiter_call *call, uint32_t first, int64_t now_us) {
+    for (uint32_t i = first; i < n_claims(call); i++) {
+        struct claim *claim = &call->claims[i];
+        if (claim->granted_tokens == 0 || claim->limit_is_unknown) {
+            continue;
+        }
+        if (claim->source == DECISION_LOCAL) {
+            fallback_give_back(call->limiter->options.fallback, claim->hash, claim->part, claim->granted_tokens,
+                               now_us);
+        } else {
+            accounts_give_back(call->limiter->accounts, claim, claim->granted_tokens, now_us);
+            accounts_keep(claim);
+        }
+    }
+}
+
+/* ---- the decision ---- */
+
+/* The longest denial; or else the limit with the least left. */
+static const struct claim *find_deciding(const struct limiter_call *call, bool is_allowed) {
+    const struct claim *deciding = NULL;
+    for (uint32_t i = 0; i < n_claims(call); i++) {
+        const struct claim *claim = &call->claims[i];
+        if (claim->verdict.allowed != is_allowed || !claim->is_answered) {
+            continue;
+        }
+        bool decides =
+            deciding == NULL || (is_allowed ? claim->verdict.remaining_utok < deciding->verdict.remaining_utok
+                                            : claim->verdict.retry_after_us > deciding->verdict.retry_after_us);
+        deciding = decides ? claim : deciding;
+    }
+    return deciding;
+}
+
+static void describe(struct decision *decision, const struct claim *claim) {
+    const struct bucket_verdict *verdict = &claim->verdict;
+    int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
+    uint32_t limit = claim->part->first_limit + verdict->limit_index;
+    decision->source = claim->source;
+    if (claim->limit_is_unknown) {
+        return;
+    }
+    decision->limit_name = claim->quota->limit_names[limit];
+    decision->limit_tokens = claim->quota->limits[limit].burst_utok / BUCKET_UTOK_PER_TOKEN;
+    decision->remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN;
+    decision->retry_after_us = verdict->retry_after_us;
+    decision->reset_after_us = verdict->reset_after_us;
+}
+
+/* What a check cost those who decided: the store, if one of the records was asked there. */
+static enum decision_source source_of_all(const struct limiter_call *call, enum decision_source source) {
+    for (uint32_t i = 0; i < n_claims(call); i++) {
+        const struct claim *claim = &call->claims[i];
+        if (claim->source == DECISION_LOCAL || (claim->source == DECISION_STORE && source == DECISION_LEASE)) {
+            source = claim->source;
+        }
+    }
+    return source;
+}
+
+static void decide(struct limiter_call *call, bool is_allowed) {
+    struct decision *decision = &call->decision;
+    *decision = (struct decision){.allowed = is_allowed, .matched = true, .limit_name = ""};
+    describe(decision, find_deciding(call, is_allowed));
+    for (uint32_t i = 0; i < n_claims(call); i++) {
+        const struct claim *claim = &call->claims[i];
+        decision->degraded = decision->degraded || claim->source == DECISION_LOCAL;
+        if (is_allowed && claim->verdict.wait_us > decision->wait_us) {
+            decision->wait_us = claim->verdict.wait_us;
+        }
+    }
+    if (is_allowed) {
+        decision->source = source_of_all(call, decision->source);
+    }
+}
+
+/* Of what the others gave, no more is kept than the first one grants. */
+static void keep_all(struct limiter_call *call, int64_t n_tokens, int64_t now_us) {
+    for (uint32_t i = 0; i < n_claims(call); i++) {
+        struct claim *claim = &call->claims[i];
+        int64_t n_over = claim->granted_tokens - n_tokens;
+        if (claim->source == DECISION_LOCAL) {
+            if (n_over > 0 && !claim->limit_is_unknown) {
+                fallback_give_back(call->limiter->options.fallback, claim->hash, claim->part, n_over, now_us);
+            }
+            continue;
+        }
+        if (n_over > 0) {
+            accounts_give_back(call->limiter->accounts, claim, n_over, now_us);
+        }
+        accounts_keep(claim);
+    }
+}
+
+static int64_t least_granted(const struct limiter_call *call, uint32_t first) {
+    int64_t least = call->cost_tokens;
+    for (uint32_t i = first; i < n_claims(call); i++) {
+        least = call->claims[i].granted_tokens < least ? call->claims[i].granted_tokens : least;
+    }
+    return least;
+}
+
+/* Did every claim from `first` on get an answer (or a stand-in for one), and was each granted? */
+static bool judge(struct limiter_call *call, uint32_t first, int64_t now_us) {
+    bool is_granted = true;
+    for (uint32_t i = first; i < n_claims(call); i++) {
+        struct claim *claim = &call->claims[i];
+        if (!claim->is_asked) {
+            is_granted = false;
+            continue;
+        }
+        if (!claim->is_answered && claim->outcome != STORE_OK && !degrade(call, claim, now_us)) {
+            call->outcome = LIMITER_UNDECIDED;
+            call->store_outcome = claim->outcome;
+            claim->granted_tokens = 0;
+            claim->verdict = (struct bucket_verdict){0};
+        }
+        claim->is_answered = true;
+        is_granted = is_granted && claim->verdict.allowed;
+    }
+    return is_granted;
+}
+
+static void end(struct limiter_call *call, bool is_granted, int64_t now_us) {
+    if (call->outcome == LIMITER_DECIDED) {
+        decide(call, is_granted);
+    }
+    if (call->is_repeated) {
+        call->decision.repeated = true;
+        call->decision.granted_tokens = call->claims[0].granted_tokens;
+        give_back_from(call, 1, now_us);
+    } else if (is_granted) {
+        call->decision.granted_tokens = call->kind == LIMITER_PEEK ? 0 : least_granted(call, 0);
+        keep_all(call, call->decision.granted_tokens, now_us);
+    } else {
+        give_back_from(call, 0, now_us);
+    }
+    free_claims(call);
+}
+
+void checks_decide(struct limiter_call *call, int64_t now_us) {
+    end(call, judge(call, 0, now_us), now_us);
+}
+
+void checks_drop(struct limiter_call *call, int64_t now_us) {
+    give_back_from(call, 0, now_us);
+    free_claims(call);
+}
+
+/* ---- the way of a check ---- */
+
+static enum claim_progress ask(struct limiter_call *call, uint32_t i, int64_t now_us) {
+    struct claim *claim = &call->claims[i];
+    claim->is_asked = true;
+    enum claim_progress progress = accounts_claim(call->limiter->accounts, claim, now_us);
+    call->n_pending += progress == CLAIM_PENDING;
+    return progress;
+}
+
+/* The key's own record, or the first one, by the others' leave. */
+static enum limiter_progress ask_first(struct limiter_call *call, int64_t now_us) {
+    struct claim *first = &call->claims[0];
+    call->is_at_first = true;
+    first->cost_tokens = least_granted(call, 1);
+    if (bookings_wants(call)) {
+        first->is_asked = true;
+        return bookings_take(call, now_us);
+    }
+    if (ask(call, 0, now_us) == CLAIM_PENDING) {
+        return LIMITER_PENDING;
+    }
+    checks_decide(call, now_us);
+    return LIMITER_DONE;
+}
+
+/* The others have their answers. */
+static enum limiter_progress go_on(struct limiter_call *call, int64_t now_us) {
+    if (judge(call, 1, now_us)) {
+        return ask_first(call, now_us);
+    }
+    end(call, false, now_us);
+    return LIMITER_DONE;
+}
+
+static void claim_on_done(struct claim *claim, int64_t now_us) {
+    struct limiter_call *call = claim->owner;
+    call->n_pending--;
+    if (call->n_pending > 0) {
+        return;
+    }
+    if (call->is_at_first) {
+        checks_decide(call, now_us);
+        limiter_finish(call, now_us);
+    } else if (go_on(call, now_us) == LIMITER_DONE) {
+        limiter_finish(call, now_us);
+    }
+}
+
+enum limiter_progress checks_start(struct limiter_call *call, int64_t now_us) {
+    call->is_at_first = false;
+    if (!checks_make_claims(call)) {
+        return LIMITER_DONE;
+    }
+    count_key(call, &call->claims[0], now_us);
+    bool is_denied = false;
+    for (uint32_t i = 1; i < n_claims(call) && !is_denied; i++) {
+        const struct claim *claim = &call->claims[i];
+        is_denied = ask(call, i, now_us) == CLAIM_DONE && claim->outcome == STORE_OK && !claim->verdict.allowed;
+    }
+    return call->n_pending > 0 ? LIMITER_PENDING : go_on(call, now_us);
+}

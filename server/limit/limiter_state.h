@@ -1,0 +1,51 @@
+/* limiter_state.h — what the parts of the limiter share; for server/limit/ alone. */
+#ifndef SLUICE_LIMIT_LIMITER_STATE_H
+#define SLUICE_LIMIT_LIMITER_STATE_H
+
+#include "server/limit/accounts.h"
+#include "server/limit/limiter.h"
+#include "server/limit/returns.h"
+
+struct limiter {
+    struct limiter_options options;
+    struct quota_set *quotas;
+    struct store *store;
+    struct limiter_metrics *metrics;
+    struct accounts *accounts;
+    struct returns returns;
+};
+
+/* ---- limiter.c ---- */
+
+/* The call is decided: counted, and its mode applied. */
+void limiter_conclude(struct limiter_call *call, int64_t now_us);
+/* The same of a call that was pending: it is told, and may be gone then. */
+void limiter_finish(struct limiter_call *call, int64_t now_us);
+/* The hash of the record that a part has for this call. */
+struct bucket_name limiter_name_of(const struct limiter_call *call, const struct quota_part *part);
+
+/* ---- checks.c: a check's claims, all or none ---- */
+
+enum limiter_progress checks_start(struct limiter_call *call, int64_t now_us);
+/* A claim for each part of the quota, not asked yet. False when memory is short: that is the outcome. */
+bool checks_make_claims(struct limiter_call *call) __attribute__((warn_unused_result));
+/* All claims have their answers, those that were asked. The claims are gone then. */
+void checks_decide(struct limiter_call *call, int64_t now_us);
+/* None of what was taken is needed; the claims are gone then. */
+void checks_drop(struct limiter_call *call, int64_t now_us);
+
+/* ---- peeks.c ---- */
+
+enum limiter_progress peeks_start(struct limiter_call *call, int64_t now_us);
+
+/* ---- bookings.c: what is noted beside a record, and what goes back ---- */
+
+bool bookings_wants(const struct limiter_call *call);
+/* Asks for the first part's claim by a call that is done once. */
+enum limiter_progress bookings_take(struct limiter_call *call, int64_t now_us);
+/* A refund or a settlement. */
+enum limiter_progress bookings_give(struct limiter_call *call, int64_t now_us);
+/* Gives back reservations whose time is over. */
+void bookings_tick(struct limiter *limiter, int64_t now_us);
+
+#endif
