@@ -7,12 +7,12 @@
  *   SENT ─┬ it is late, see client_hedge.h ─────────────────────────> SENT, and asked of another one as well
  *         ├ it answers that it took nothing, another is connected ──> PAUSED ─ pause ends ─> SENT there
  *         └ its connection ends, and no byte of the call was written,
- *           or the call takes no tokens ────────────────────────────> SENT elsewhere, or WAITING
+ *           or the call takes no tokens, or takes them once ─────────> SENT elsewhere, or WAITING
  *
  * Each call has a timer: the end of its patience, or, for a refused one, the next turn. `done` runs only from
  * the event loop (and sluice_close), so never inside the function that accepts. A check that a frontend may
- * have read is not sent again, as it may have been counted; unless the caller wants checks to be hedged. Who
- * does what is listed in client_state.h; connections are client_conn.c's affair. */
+ * have read is not sent again, as it may have been counted; unless it has an idempotency key, or the caller wants
+ * checks to be hedged. Who does what is listed in client_state.h; connections are client_conn.c's affair. */
 #include "client/client.h"
 
 #include <ev.h>
@@ -40,6 +40,23 @@ static void on_refusal(struct client_call *call, const struct client_server *ser
     }
 }
 
+/* Into client->decisions, or client->booking. */
+static void read_answer(struct client_call *call, const struct wire_response *response) {
+    struct sluice_client *client = call->client;
+    for (size_t i = 0; i < response->n_items; i++) {
+        client_decision_read(&client->decisions[i], &response->items[i]);
+        if (client->decisions[i].status != SLUICE_OK) {
+            client_end_apply_policy(call, i, true);
+        }
+    }
+    if (call->booked != NULL) {
+        client_decision_read_booking(&client->booking, response);
+    }
+    if (call->kind == WIRE_CALL_RESERVE && response->items[0].decision.verdict == WIRE_ALLOW) {
+        memcpy(client->decisions[0].reservation_id, response->reservation_id.data, SLUICE_RESERVATION_BYTES);
+    }
+}
+
 static const char *on_frame(struct sluice_client *client, struct client_server *server,
                             const struct frame *frame) {
     struct wire_response *response = &client->response;
@@ -63,13 +80,8 @@ static const char *on_frame(struct sluice_client *client, struct client_server *
         return NULL;
     }
     client_hedge_learn(call, server);
-    for (size_t i = 0; i < response->n_items; i++) {
-        client_decision_read(&client->decisions[i], &response->items[i]);
-        if (client->decisions[i].status != SLUICE_OK) {
-            client_end_apply_policy(call, i, true);
-        }
-    }
-    bool is_single = response->call == WIRE_CALL_CHECK;
+    read_answer(call, response);
+    bool is_single = response->call == WIRE_CALL_CHECK || response->call == WIRE_CALL_RESERVE;
     client_end_answered(call, is_single ? client->decisions[0].status : SLUICE_OK,
                         is_single ? client->decisions[0].message : "");
     return NULL;
@@ -174,10 +186,10 @@ void sluice_close(struct sluice_client **client_p) {
     client->is_closing = true;
     for (size_t i = 0; i < client->servers.n; i++) {
         client_end_all(&client->servers.items[i].in_flight, SLUICE_CANCELLED,
-                       "the client was closed; the check may have been counted");
+                       "the client was closed; the call may have been counted");
     }
     client_end_all(&client->waiting, SLUICE_CANCELLED, "the client was closed; nothing was sent");
-    client_end_all(&client->paused, SLUICE_CANCELLED, "the client was closed; no tokens were taken");
+    client_end_all(&client->paused, SLUICE_CANCELLED, "the client was closed before another was asked");
     client_end_all(&client->refused, SLUICE_CANCELLED, "the client was closed; nothing was sent");
     destroy(client_p);
     if (own_loop != NULL) {

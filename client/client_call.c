@@ -74,7 +74,8 @@ void client_calls_return(struct client_calls *calls, struct client_call **call_p
     call->server = NULL;
     call->frame_bytes = 0;
     call->n_retries = 0;
-    call->is_counted = false;
+    call->is_counted = call->is_repeatable = call->all_or_nothing = false;
+    call->booked = NULL;
     call->state = CLIENT_CALL_FREE;
     list_remove(&call->node);
     list_push_front(&calls->free, &call->node);
@@ -83,6 +84,10 @@ void client_calls_return(struct client_calls *calls, struct client_call **call_p
 
 bool client_call_is_harmless(const struct client_call *call) {
     return call->kind == WIRE_CALL_PEEK || call->kind == WIRE_CALL_PING;
+}
+
+const char *client_call_doubt(const struct client_call *call) {
+    return call->booked != NULL ? "it may have been booked" : "the check may have been counted";
 }
 
 struct client_call *client_calls_find(const struct client_calls *calls, uint64_t id) {

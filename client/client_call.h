@@ -49,9 +49,12 @@ struct client_call {
     struct client_call_hedge hedge;
     int64_t sent_at_us; /* SENT, when calls are hedged */
     bool is_counted;    /* who was asked before `server` may have taken tokens */
+    bool is_repeatable; /* has idempotency keys: made twice it counts once */
+    bool all_or_nothing;
     enum wire_call kind;
-    size_t n_decisions; /* that `done` expects; 0 for a ping */
+    size_t n_decisions; /* that `done` expects; 0 for a ping, a refund and a settlement */
     sluice_done_fn done;
+    sluice_booked_fn booked; /* of a refund and a settlement; else NULL, and `done` is called */
     void *arg;
     uint8_t *frame; /* WAITING, PAUSED; SENT: if it may be sent again; owned */
     size_t frame_bytes;
@@ -81,6 +84,9 @@ void client_calls_return(struct client_calls *calls, struct client_call **call);
 
 /* Does it take no tokens, whatever becomes of it? */
 bool client_call_is_harmless(const struct client_call *call);
+
+/* What is to be said of it when a frontend may have read it, such as "the check may have been counted". */
+const char *client_call_doubt(const struct client_call *call);
 
 /* The borrowed call with this id; NULL when there is none (any more). */
 struct client_call *client_calls_find(const struct client_calls *calls, uint64_t id);

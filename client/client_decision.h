@@ -10,13 +10,19 @@
 #include "client/sluice.h"
 #include "proto/wire.h"
 
-/* Is this an answer that a call of `kind` with so many checks can get? An error always is. */
-bool client_decision_fits(const struct wire_response *response, enum wire_call kind, size_t n_checks);
+/* Is this an answer that a call of `kind` that waits for so many decisions can get? An error always is. */
+bool client_decision_fits(const struct wire_response *response, enum wire_call kind, size_t n_decisions);
 
-/* Sets all of `decision` from one item of an answer. An item that is OK but has no verdict becomes INTERNAL. */
+/* Sets all of `decision` but for reservation_id, which is all zero, from one item of an answer. An item that is OK
+ * but has no verdict becomes INTERNAL. */
 void client_decision_read(struct sluice_decision *decision, const struct wire_item *item);
 
-/* Sets all of `decision` where there is no answer. */
+/* Sets all of `booking` from an answer to a refund or a settlement. */
+void client_decision_read_booking(struct sluice_booking *booking, const struct wire_response *response);
+
+/* Sets all of `decision`, or `booking`, where there is no answer. */
+void client_decision_fail_booking(struct sluice_booking *booking, enum sluice_status status,
+                                  const char *message);
 void client_decision_fail(struct sluice_decision *decision, enum sluice_status status, const char *message);
 
 /* Copies text into `to`, NUL-terminated, cut to `cap`. */

@@ -10,17 +10,25 @@
 void client_end_answered(struct client_call *call, enum sluice_status status, const char *message) {
     struct sluice_client *client = call->client;
     sluice_done_fn done = call->done;
+    sluice_booked_fn booked = call->booked;
     void *arg = call->arg;
     size_t n_decisions = call->n_decisions;
     ev_timer_stop(client->loop, &call->timer);
     ev_timer_stop(client->loop, &call->pause);
     client_route_forget(call);
     client_calls_return(&client->calls, &call);
-    done(arg, status, message, client->decisions, n_decisions);
+    if (booked != NULL) {
+        booked(arg, &client->booking);
+    } else {
+        done(arg, status, message, client->decisions, n_decisions);
+    }
 }
 
 void client_end_apply_policy(struct client_call *call, size_t i, bool is_answer) {
     struct sluice_client *client = call->client;
+    if (call->all_or_nothing) {
+        return;
+    }
     const struct client_local_ask *ask = call->asks != NULL ? &call->asks[i] : NULL;
     client_policy_apply(&client->policy, ask, call->kind == WIRE_CALL_PEEK, is_answer, clock_mono_us(),
                         &client->decisions[i]);
@@ -32,6 +40,9 @@ void client_end_undecided(struct client_call *call, enum sluice_status status, c
     for (size_t i = 0; i < call->n_decisions; i++) {
         client_decision_fail(&decisions[i], status, message);
         client_end_apply_policy(call, i, is_answer);
+    }
+    if (call->booked != NULL) {
+        client_decision_fail_booking(&call->client->booking, status, message);
     }
     client_end_answered(call, call->n_decisions > 0 ? decisions[0].status : status, message);
 }
@@ -69,9 +80,8 @@ void client_end_on_timer(struct ev_loop *loop, ev_timer *watcher, int revents) {
                        "not connected to a frontend within %u ms; nothing was sent", timeout_ms);
         break;
     case CLIENT_CALL_SENT:
-        client_problem(status, message, sizeof message,
-                       "no answer from %s within %u ms; the check may have been counted",
-                       call->server->conn.endpoint.name, timeout_ms);
+        client_problem(status, message, sizeof message, "no answer from %s within %u ms; %s",
+                       call->server->conn.endpoint.name, timeout_ms, client_call_doubt(call));
         call->server->is_silent = true;
         client_hedge_learn(call, NULL);
         break;

@@ -11,7 +11,7 @@
 
 #include "client/client_state.h"
 
-/* With the answer that is in client->decisions. */
+/* With the answer that is in client->decisions, or client->booking. */
 void client_end_answered(struct client_call *call, enum sluice_status status, const char *message);
 
 /* Puts the caller's policy in the place of client->decisions[i], if that failed. Runs no callback. */

@@ -22,10 +22,10 @@ void client_failover_on_opened(struct sluice_client *client, struct client_serve
     }
 }
 
-/* Only where it can be told without a doubt that no tokens were taken. */
+/* Only where it can be told without a doubt that no tokens were taken, or that they are not taken twice. */
 static bool may_retry(const struct client_call *call) {
     return call->frame != NULL && call->n_retries < call->client->max_retries &&
-           (client_call_is_harmless(call) || !call->is_counted);
+           (client_call_is_harmless(call) || call->is_repeatable || !call->is_counted);
 }
 
 /* The call's connection has ended. The call is in no list. */
@@ -35,7 +35,7 @@ static void end_or_reroute(struct client_call *call) {
     if (client_hedge_lose(call, call->server, is_written)) {
         return;
     }
-    const char *doubt = call->is_counted ? "the check may have been counted" : "nothing was sent";
+    const char *doubt = call->is_counted ? client_call_doubt(call) : "nothing was sent";
     char message[CLIENT_CONN_REASON_BYTES + 64];
     enum sluice_status status;
     if (may_retry(call)) {
@@ -71,8 +71,9 @@ void client_failover_on_closed(struct sluice_client *client, struct client_serve
 
 bool client_failover_pause(struct client_call *call, enum sluice_status status, const char *message) {
     struct sluice_client *client = call->client;
-    if (status != SLUICE_RESOURCE_EXHAUSTED || !may_retry(call) ||
-        !client_servers_is_any_up(&client->servers, call->server)) {
+    bool may_help =
+        status == SLUICE_RESOURCE_EXHAUSTED || (status == SLUICE_UNAVAILABLE && call->is_repeatable);
+    if (!may_help || !may_retry(call) || !client_servers_is_any_up(&client->servers, call->server)) {
         return false;
     }
     call->message = strdup(message);

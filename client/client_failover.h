@@ -1,4 +1,5 @@
-/* client_failover.h — a call that one frontend did not decide, and cannot have charged, is sent elsewhere.
+/* client_failover.h — a call that one frontend did not decide, and cannot have charged, is sent elsewhere; one with an
+ * idempotency key whatever was charged.
  *
  * What a connection tells may end calls, see client_end.h. */
 #ifndef SLUICE_CLIENT_CLIENT_FAILOVER_H
@@ -15,7 +16,7 @@ void client_failover_on_opened(struct sluice_client *client, struct client_serve
 /* Its connection has ended: each call that was on its way there is sent elsewhere, or ends. */
 void client_failover_on_closed(struct sluice_client *client, struct client_server *server);
 
-/* The frontend answered `status`. If it refused and took no tokens, another one is asked after a pause that
+/* The frontend answered `status`. If it refused and took no tokens, or could not say, another one is asked after a pause that
  * leaves it at least half of the time that is left. False when the call may not be tried again, or nowhere. */
 bool client_failover_pause(struct client_call *call, enum sluice_status status, const char *message)
     __attribute__((warn_unused_result));

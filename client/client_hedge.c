@@ -12,10 +12,11 @@ bool client_hedge_may(const struct client_call *call) {
     case SLUICE_HEDGE_NOTHING:
         break;
     case SLUICE_HEDGE_PEEKS:
-        may = client_call_is_harmless(call);
+        may = client_call_is_harmless(call) || call->is_repeatable;
         break;
-    case SLUICE_HEDGE_CHECKS:
-        may = true;
+    case SLUICE_HEDGE_CHECKS: /* but nothing that could be given back twice, or held twice */
+        may = client_call_is_harmless(call) || call->is_repeatable || call->kind == WIRE_CALL_CHECK ||
+              call->kind == WIRE_CALL_CHECK_BATCH;
         break;
     }
     return may && call->client->servers.n > 1;

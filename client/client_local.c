@@ -39,6 +39,25 @@ void client_local_destroy(struct client_local **local) {
     *local = NULL;
 }
 
+int64_t client_local_cost(const struct sluice_check *check) {
+    uint64_t cost = check->cost > 0 ? check->cost : 1;
+    return cost <= BUCKET_MAX_TOKENS ? (int64_t)cost : ABOVE_EVERY_BURST;
+}
+
+/* What is granted of what is asked for: with at_most what is there, at least 1. */
+static int64_t grantable(const struct bucket_record *record, const struct bucket_limit *limit,
+                         const struct client_local_ask *ask, int64_t now_us) {
+    struct bucket_record look = *record;
+    struct bucket_verdict verdict;
+    if (!ask->at_most) {
+        return ask->cost_tokens;
+    }
+    bucket_check(&look, limit, 1, 1, now_us, true, &verdict);
+    int64_t there = verdict.remaining_utok / BUCKET_UTOK_PER_TOKEN;
+    there = there > 1 ? there : 1;
+    return ask->cost_tokens < there ? ask->cost_tokens : there;
+}
+
 /* Each text is hashed with the hash of those before it as the seed, so that no two triples look alike. */
 struct client_local_ask client_local_ask_of(const struct client_local *local,
                                             const struct sluice_check *check) {
@@ -48,10 +67,10 @@ struct client_local_ask client_local_ask_of(const struct client_local *local,
     }
     uint64_t tenant = hash_bytes(check->tenant, check->tenant_len, local->seed);
     uint64_t resource = hash_bytes(check->resource, check->resource_len, tenant);
-    uint64_t cost = check->cost > 0 ? check->cost : 1;
     return (struct client_local_ask){
         .hash = hash_bytes_wide(check->key, check->key_len, resource),
-        .cost_tokens = cost <= BUCKET_MAX_TOKENS ? (int64_t)cost : ABOVE_EVERY_BURST,
+        .cost_tokens = client_local_cost(check),
+        .at_most = check->at_most,
     };
 }
 
@@ -65,11 +84,13 @@ void client_local_decide(struct client_local *local, const struct client_local_a
     if (is_known) {
         table_load(slot, &own);
     }
-    bucket_check(record, &local->limit, 1, ask->cost_tokens, now_us, is_peek, &verdict);
+    int64_t cost_tokens = grantable(record, &local->limit, ask, now_us);
+    bucket_check(record, &local->limit, 1, cost_tokens, now_us, is_peek, &verdict);
     if (slot != NULL && verdict.changed) {
         table_save(local->table, slot, ask->hash, record, now_us + verdict.full_after_us);
     }
     decision->allowed = verdict.allowed;
+    decision->granted = verdict.allowed && !is_peek ? (uint64_t)cost_tokens : 0;
     decision->limit = (uint64_t)(local->limit.burst_utok / BUCKET_UTOK_PER_TOKEN);
     decision->remaining = (uint64_t)(verdict.remaining_utok / BUCKET_UTOK_PER_TOKEN);
     decision->retry_after_us = (uint64_t)verdict.retry_after_us;

@@ -21,6 +21,7 @@ struct client_local;
 struct client_local_ask {
     struct hash128 hash;
     int64_t cost_tokens;
+    bool at_most;
 };
 
 /* Buckets for about `max_keys` keys, all full; NULL when memory is short. */
@@ -29,6 +30,9 @@ void client_local_destroy(struct client_local **local);
 
 /* Of any check. The texts of one that is too long to be valid are not read; it will be denied. */
 struct client_local_ask client_local_ask_of(const struct client_local *local, const struct sluice_check *check);
+
+/* The tokens it asks for; more than any burst when that is not valid. */
+int64_t client_local_cost(const struct sluice_check *check);
 
 /* Decides, and takes the tokens unless it denies or `is_peek`. Sets `allowed` and the figures of `decision`;
  * the limit is named "local", or "local_shared" when the key had no place. */

@@ -16,6 +16,18 @@ void client_policy_deinit(struct client_policy *policy) {
     client_local_destroy(&policy->local);
 }
 
+bool client_policy_reads_asks(const struct client_policy *policy) {
+    return policy->on_failure == SLUICE_ON_FAILURE_ALLOW || policy->on_failure == SLUICE_ON_FAILURE_LOCAL;
+}
+
+struct client_local_ask client_policy_ask_of(const struct client_policy *policy,
+                                             const struct sluice_check *check) {
+    if (policy->local != NULL) {
+        return client_local_ask_of(policy->local, check);
+    }
+    return (struct client_local_ask){.cost_tokens = client_local_cost(check)};
+}
+
 static bool has_a_say(enum sluice_status status, bool is_answer) {
     switch (status) {
     case SLUICE_UNAVAILABLE:
@@ -28,6 +40,7 @@ static bool has_a_say(enum sluice_status status, bool is_answer) {
     case SLUICE_CANCELLED:
     case SLUICE_UNKNOWN:
     case SLUICE_INVALID_ARGUMENT:
+    case SLUICE_NOT_FOUND:
     case SLUICE_UNIMPLEMENTED:
         break;
     }
@@ -48,6 +61,7 @@ void client_policy_apply(const struct client_policy *policy, const struct client
         break;
     case SLUICE_ON_FAILURE_ALLOW:
         decision->allowed = true;
+        decision->granted = is_peek ? 0 : (uint64_t)ask->cost_tokens;
         break;
     case SLUICE_ON_FAILURE_LOCAL:
         client_local_decide(policy->local, ask, is_peek, now_us, decision);

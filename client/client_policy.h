@@ -23,8 +23,13 @@ bool client_policy_init(struct client_policy *policy, const struct client_option
 /* Harmless on an all-zero one. */
 void client_policy_deinit(struct client_policy *policy);
 
+/* What the policy must know of a check, when its texts are gone; whether it reads that at all. */
+bool client_policy_reads_asks(const struct client_policy *policy);
+struct client_local_ask client_policy_ask_of(const struct client_policy *policy,
+                                             const struct sluice_check *check);
+
 /* Puts the policy in the place of a decision that failed, where it has a say. `is_answer`: a frontend gave the
- * status. `ask` is that of the check, read only where the policy is LOCAL. The message stays. */
+ * status. `ask` is that of the check; NULL where the policy reads none. The message stays. */
 void client_policy_apply(const struct client_policy *policy, const struct client_local_ask *ask, bool is_peek,
                          bool is_answer, int64_t now_us, struct sluice_decision *decision);
 

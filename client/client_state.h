@@ -45,6 +45,7 @@ struct sluice_client {
     struct wire_codec *codec;
     struct wire_response response;
     struct sluice_decision decisions[SLUICE_BATCH_MAX];
+    struct sluice_booking booking;
 };
 
 #endif

@@ -19,6 +19,7 @@ struct sync_wait {
     enum sluice_status status;
     char message[SLUICE_MESSAGE_BYTES];
     struct sluice_decision *decisions;
+    struct sluice_booking *booking;
 };
 
 struct sluice_client *sluice_open(const struct sluice_options *options, char *message, size_t cap) {
@@ -49,6 +50,16 @@ static void on_done(void *arg, enum sluice_status status, const char *message,
     }
 }
 
+static void on_booked(void *arg, const struct sluice_booking *booking) {
+    struct sync_wait *wait = arg;
+    if (wait->magic != SYNC_MAGIC) {
+        abort();
+    }
+    wait->is_done = true;
+    wait->status = booking->status;
+    *wait->booking = *booking;
+}
+
 /* Sees what happened since the last call (a connection that ended, a pause that is over) before the next one is
  * routed. False when this client is not for blocking use. */
 static bool begin(struct sluice_client *client, struct sync_wait *wait, struct sluice_decision *decisions) {
@@ -73,25 +84,33 @@ static enum sluice_status finish(struct sluice_client *client, struct sync_wait 
 static void apply_policy(const struct client_policy *policy, const struct sluice_check *check, bool is_peek,
                          struct sluice_decision *decision) {
     struct client_local_ask ask = {.cost_tokens = 1};
-    if (policy->local != NULL) {
-        ask = client_local_ask_of(policy->local, check);
+    if (client_policy_reads_asks(policy)) {
+        ask = client_policy_ask_of(policy, check);
     }
     client_policy_apply(policy, &ask, is_peek, false, clock_mono_us(), decision);
 }
 
-/* Gives every decision the reason why the call was not accepted, or the policy's word; `checks` is NULL for a
- * ping, where the policy has no say. */
+/* Why a call of so many checks was not accepted. */
+static enum sluice_status explain(const struct sluice_client *client, size_t n_checks, char *message,
+                                  size_t cap) {
+    if (client_own_loop(client) == NULL) {
+        snprintf(message, cap, "this client is attached to a loop: only the async calls may be used");
+        return SLUICE_INVALID_ARGUMENT;
+    }
+    if (n_checks < 1 || n_checks > SLUICE_BATCH_MAX) {
+        snprintf(message, cap, "checks: %zu given, a batch has 1 to %d", n_checks, SLUICE_BATCH_MAX);
+        return SLUICE_INVALID_ARGUMENT;
+    }
+    snprintf(message, cap, "out of memory");
+    return SLUICE_RESOURCE_EXHAUSTED;
+}
+
+/* Gives every decision the reason why the call was not accepted, or the policy's word; `checks` is NULL where the
+ * policy has no say. */
 static enum sluice_status refuse(const struct sluice_client *client, const struct sluice_check *checks,
                                  bool is_peek, struct sluice_decision *decisions, size_t n_decisions) {
-    enum sluice_status status = SLUICE_INVALID_ARGUMENT;
-    char message[SLUICE_MESSAGE_BYTES] = "this client is attached to a loop: only the async calls may be used";
-    if (client_own_loop(client) != NULL && (n_decisions < 1 || n_decisions > SLUICE_BATCH_MAX)) {
-        snprintf(message, sizeof message, "checks: %zu given, a batch has 1 to %d", n_decisions,
-                 SLUICE_BATCH_MAX);
-    } else if (client_own_loop(client) != NULL) {
-        status = SLUICE_RESOURCE_EXHAUSTED;
-        snprintf(message, sizeof message, "out of memory");
-    }
+    char message[SLUICE_MESSAGE_BYTES];
+    enum sluice_status status = explain(client, n_decisions, message, sizeof message);
     for (size_t i = 0; i < n_decisions; i++) {
         client_decision_fail(&decisions[i], status, message);
         if (checks != NULL) {
@@ -99,6 +118,12 @@ static enum sluice_status refuse(const struct sluice_client *client, const struc
         }
     }
     return n_decisions > 0 ? decisions[0].status : status;
+}
+
+static enum sluice_status refuse_booking(const struct sluice_client *client, struct sluice_booking *booking) {
+    char message[SLUICE_MESSAGE_BYTES];
+    client_decision_fail_booking(booking, explain(client, 1, message, sizeof message), message);
+    return booking->status;
 }
 
 enum sluice_status sluice_check(struct sluice_client *client, const struct sluice_check *check,
@@ -127,6 +152,47 @@ enum sluice_status sluice_check_batch(struct sluice_client *client, const struct
         return refuse(client, checks, false, decisions, n_checks);
     }
     return finish(client, &wait);
+}
+
+enum sluice_status sluice_check_all(struct sluice_client *client, const struct sluice_check *checks,
+                                    size_t n_checks, struct sluice_decision *decisions) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, decisions) || !sluice_check_all_async(client, checks, n_checks, on_done, &wait)) {
+        return refuse(client, NULL, false, decisions, n_checks);
+    }
+    return finish(client, &wait);
+}
+
+enum sluice_status sluice_refund(struct sluice_client *client, const struct sluice_check *refund,
+                                 struct sluice_booking *booking) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, NULL)) {
+        return refuse_booking(client, booking);
+    }
+    wait.booking = booking;
+    return sluice_refund_async(client, refund, on_booked, &wait) ? finish(client, &wait)
+                                                                 : refuse_booking(client, booking);
+}
+
+enum sluice_status sluice_reserve(struct sluice_client *client, const struct sluice_check *check,
+                                  const struct sluice_reservation *reservation,
+                                  struct sluice_decision *decision) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, decision) || !sluice_reserve_async(client, check, reservation, on_done, &wait)) {
+        return refuse(client, check, false, decision, 1);
+    }
+    return finish(client, &wait);
+}
+
+enum sluice_status sluice_settle(struct sluice_client *client, const struct sluice_check *check,
+                                 const struct sluice_settlement *settlement, struct sluice_booking *booking) {
+    struct sync_wait wait;
+    if (!begin(client, &wait, NULL)) {
+        return refuse_booking(client, booking);
+    }
+    wait.booking = booking;
+    return sluice_settle_async(client, check, settlement, on_booked, &wait) ? finish(client, &wait)
+                                                                            : refuse_booking(client, booking);
 }
 
 enum sluice_status sluice_ping(struct sluice_client *client, char *message, size_t cap) {

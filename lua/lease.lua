@@ -1,16 +1,16 @@
 #!lua
--- lease.lua — takes tokens from one record for a frontend to hand out by itself, and takes back what it did not use.
+-- lease.lua — takes tokens from one record for a frontend to hand out by itself; takes back what it did not use.
 --
 -- KEYS[1]  the record, as lib/record.lua has it
--- ARGV[1]  '<Bi8i8i8i8i8i8i8i8' flags (1: grant nothing; 2: charges follow), then of the purse that is over its epoch,
---          tokens (0: none) and how many of them were not used; need: tokens that checks wait for; extra: tokens that
---          the frontend would like beside; seen: tokens asked of it since it last told; pace: tokens asked of it in a
---          second; lease time in us. Then the limits and the charges as check.lua takes them. seen to lease time
---          are at most 10^9, 10^8, 10^8 and 50000
+-- ARGV[1]  '<Bi8i8i8i8i8i8i8i8' flags (1: grant nothing; 2: charges follow), then of the purse that is over its
+--          epoch, tokens (0: none) and how many of them were not used; need: tokens that checks wait for; extra:
+--          tokens wished for beside; seen: tokens asked of the frontend since it last told, at most 10^9; pace:
+--          tokens asked of it in a second, at most 10^8; lease time in us, at most 50000. Then the limits and the
+--          charges as check.lua takes them
 -- ARGV[2]  the time in microseconds since 1970, for tests only; without it TIME is asked
--- Reply    '<Bi8i8i8i8i8' 4, now_us, tokens granted that are there, tokens granted that are to come, the time in us
---          until the first token that is not there will be, tokens that others hold; then the levels as they stand,
---          as a record of format 1. The epoch of the purse is that of the record's time: at_us / 1000000
+-- Reply    '<Bi8i8i8i8i8' 4, now_us, tokens granted that are there, tokens granted that are to come, the time in
+--          us until the first token that is not there will be, tokens that others hold; then the levels as they
+--          stand, as a record of format 1. The purse's epoch is that of this record: at_us / 250000
 -- Cost     one TIME, one GET, at most one SET, each O(1)
 --
 -- server/core/lease.h has the rules.
@@ -63,7 +63,8 @@ for i = 1, n_limits do
     there = math.max(0, math.min(there, whole_tokens(levels[i])))
 end
 if not only_returns then
-    local demand = math.min(math.max(record.demand, record.demand_before, pace), 100000000)
+    local demand = math.max(record.demand, record.demand_before) * epochs_per_s
+    demand = math.min(math.max(demand, pace), 100000000)
     local is_short = false
     to_come = need + extra
     for i = 1, n_limits do

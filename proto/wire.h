@@ -1,4 +1,4 @@
-/* wire.h — turns requests and responses into bytes and back; the only includer of generated protobuf code.
+/* wire.h — turns requests and responses into bytes and back; the only user of generated protobuf code.
  *
  * Server and client see plain structs. Decoding copies into the codec's own arena, which has a cap, so a
  * hostile message costs bounded memory; what a decode returns stays valid until the next decode or destroy.
@@ -21,6 +21,9 @@ enum {
     WIRE_MESSAGE_MAX_BYTES = 160, /* a longer message or version is cut when encoded */
     WIRE_BATCH_MAX = 256,
     WIRE_TIMEOUT_MAX_MS = 60000,
+    WIRE_IDEMPOTENCY_KEY_MAX_BYTES = 64,
+    WIRE_RESERVATION_ID_BYTES = 16,
+    WIRE_TTL_MAX_MS = 86400000,
 };
 #define WIRE_COST_MAX UINT64_C(1000000000)
 
@@ -31,6 +34,7 @@ enum {
     X(UNKNOWN, 2)                                                                                              \
     X(INVALID_ARGUMENT, 3)                                                                                     \
     X(DEADLINE_EXCEEDED, 4)                                                                                    \
+    X(NOT_FOUND, 5)                                                                                            \
     X(RESOURCE_EXHAUSTED, 8)                                                                                   \
     X(UNIMPLEMENTED, 12)                                                                                       \
     X(INTERNAL, 13)                                                                                            \
@@ -42,7 +46,19 @@ enum wire_status {
 #undef WIRE_STATUS_ENUM
 };
 
-enum wire_call { WIRE_CALL_UNKNOWN, WIRE_CALL_CHECK, WIRE_CALL_CHECK_BATCH, WIRE_CALL_PEEK, WIRE_CALL_PING };
+enum wire_call {
+    WIRE_CALL_UNKNOWN,
+    WIRE_CALL_CHECK,
+    WIRE_CALL_CHECK_BATCH,
+    WIRE_CALL_PEEK,
+    WIRE_CALL_PING,
+    WIRE_CALL_REFUND,
+    WIRE_CALL_RESERVE,
+    WIRE_CALL_SETTLE,
+};
+
+/* Numbered as in sluice.proto. */
+enum wire_on_timeout { WIRE_ON_TIMEOUT_RETURN, WIRE_ON_TIMEOUT_STAND };
 
 enum wire_verdict { WIRE_VERDICT_UNSPECIFIED, WIRE_ALLOW, WIRE_DENY };
 
@@ -66,9 +82,12 @@ struct wire_bytes {
     size_t len;
 };
 
+/* A check; or whose bucket another call is about, and how many tokens. */
 struct wire_check {
     struct wire_bytes tenant, resource, key;
-    uint64_t cost; /* tokens; a decoded 0 has become 1 */
+    uint64_t cost; /* tokens; a decoded 0 has become 1, but for refund and settle, where it is their `tokens` */
+    bool at_most;  /* of checks and peeks alone */
+    struct wire_bytes idempotency_key; /* empty: none */
 };
 
 struct wire_request {
@@ -76,8 +95,11 @@ struct wire_request {
     uint32_t timeout_ms; /* 0: the frontend's default */
     struct wire_bytes traceparent;
     enum wire_call call;
-    struct wire_bytes payload; /* of ping */
-    size_t n_checks;           /* 1 for check and peek */
+    struct wire_bytes payload;        /* of ping */
+    bool all_or_nothing;              /* of check_batch */
+    uint32_t ttl_ms, on_timeout;      /* of reserve; the latter as it came, see wire_request_problem */
+    struct wire_bytes reservation_id; /* of settle */
+    size_t n_checks;                  /* 1 but for check_batch, and ping, which has none */
     struct wire_check checks[WIRE_BATCH_MAX];
 };
 
@@ -90,6 +112,16 @@ struct wire_decision {
     uint64_t retry_after_us, reset_after_us, wait_us; /* microseconds */
     bool degraded;
     bool would_deny;
+    uint64_t granted; /* tokens */
+    bool repeated, returned;
+};
+
+struct wire_booked {
+    bool matched;
+    uint64_t returned, taken; /* tokens */
+    struct wire_bytes limit_name;
+    uint64_t limit, remaining; /* tokens */
+    bool repeated, degraded;
 };
 
 struct wire_item {
@@ -100,11 +132,16 @@ struct wire_item {
 
 struct wire_response {
     uint64_t id;
-    enum wire_call call; /* which result this is: CHECK (also for peek), CHECK_BATCH, PING; UNKNOWN: none */
+    enum wire_call
+        call; /* which result this is: CHECK (also for peek), CHECK_BATCH, PING, RESERVE, REFUND (also
+                            for settle); UNKNOWN: none */
     enum wire_status status;
     struct wire_bytes message;
     struct wire_bytes payload, version; /* of pong */
-    size_t n_items;                     /* 1 for check and peek; its status is the response's */
+    struct wire_booked booked;          /* of refund and settle */
+    struct wire_bytes reservation_id;   /* of reserve */
+    bool granted;                       /* of an all-or-nothing batch */
+    size_t n_items;                     /* 1 for check, peek and reserve; its status is the response's */
     struct wire_item items[WIRE_BATCH_MAX];
 };
 
@@ -137,9 +174,12 @@ size_t wire_encode_response(const struct wire_response *response, uint8_t *out, 
 
 /* Judge limits. Return WIRE_OK (`message` is left alone), or WIRE_INVALID_ARGUMENT / WIRE_UNIMPLEMENTED with a
  * sentence in `message` that names the field and the reason, such as "tenant: 65 bytes, at most 64".
- * `wire_request_problem` judges the request's own fields, `wire_check_problem` one check. */
+ * `wire_request_problem` judges the request's own fields, and those of all its checks when one that is wrong spoils
+ * them all: in refund, reserve, settle and an all-or-nothing batch. `wire_check_problem` judges one check of
+ * a request of that call. */
 enum wire_status wire_request_problem(const struct wire_request *request, char *message, size_t cap);
-enum wire_status wire_check_problem(const struct wire_check *check, char *message, size_t cap);
+enum wire_status wire_check_problem(enum wire_call call, const struct wire_check *check, char *message,
+                                    size_t cap);
 
 const char *wire_status_text(enum wire_status status); /* "UNAVAILABLE"; never NULL */
 const char *wire_source_text(enum wire_source source); /* "denied_cache"; never NULL */

@@ -27,7 +27,7 @@ static bool judge_names(const struct bench_checks *checks, struct status *status
     for (size_t i = 0; i < checks->n_tenants; i++) {
         struct wire_check check = {
             .tenant = checks->tenants[i], .resource = checks->resource, .cost = checks->cost};
-        if (wire_check_problem(&check, status->text, sizeof status->text) != WIRE_OK) {
+        if (wire_check_problem(WIRE_CALL_CHECK, &check, status->text, sizeof status->text) != WIRE_OK) {
             return false;
         }
     }

@@ -298,7 +298,7 @@ static bool judge_options(const struct replay_options *options, struct status *s
         .resource = {(const uint8_t *)options->resource, strlen(options->resource)},
         .cost = 1,
     };
-    return wire_check_problem(&check, status->text, sizeof status->text) == WIRE_OK;
+    return wire_check_problem(WIRE_CALL_CHECK, &check, status->text, sizeof status->text) == WIRE_OK;
 }
 
 static bool make_checks(struct replay *replay) {

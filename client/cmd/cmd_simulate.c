@@ -101,7 +101,7 @@ static bool judge_options(const struct simulate_options *options, struct status 
     if (options->change.limit != NULL && !quota_change_is_given(&options->change)) {
         return status_fail(status, "--limit says what --rate or --burst change, and neither is there");
     }
-    return wire_check_problem(&check, status->text, sizeof status->text) == WIRE_OK;
+    return wire_check_problem(WIRE_CALL_CHECK, &check, status->text, sizeof status->text) == WIRE_OK;
 }
 
 static struct quota_set *load_quotas(const struct simulate_options *options, struct status *status) {

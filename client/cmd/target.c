@@ -57,6 +57,7 @@ const char *target_advice(enum sluice_status status, const char *message) {
     case SLUICE_CANCELLED:
     case SLUICE_UNKNOWN:
     case SLUICE_INVALID_ARGUMENT:
+    case SLUICE_NOT_FOUND:
     case SLUICE_UNIMPLEMENTED:
     case SLUICE_INTERNAL:
         break;

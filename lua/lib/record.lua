@@ -3,16 +3,16 @@
 -- Joined to scripts by lua/embed.sh, behind lib/bucket.lua; it wants `call`, `pack`, `unpack` and `latest`.
 --
 -- A record is '<Bi8' 1, at_us, then '<I4i8' id, level_utok of each limit. One that has been leased from is
--- '<Bi8i8i8i8i8' 2, at_us, out, out_before, demand, demand_before, then the levels: the tokens that purses hold and
--- nobody has resolved, granted in the epoch (second) of at and in the one before, and what was asked for in these
+-- '<Bi8i8i8i8i8' 2, at_us, out, out_before, demand, demand_before, then the levels: the tokens in purses that nobody
+-- has told of yet, granted in the epoch of at and in the one before, and the tokens that were asked for in these
 -- two. The levels are capped at burst - out - out_before at every instant. So what is granted in an epoch is
--- accounted for until the end of the next, and only then, or when it is resolved, does its room refill.
+-- accounted for until the end of the next, and only then, or when it is told of, does its room refill.
 
 -- A limit may be a window (lib/window.lua): then record.windows[i] has it, and its level is what is left.
 
 -- include lib/window.lua
 
-local epoch_us = 1000000
+local epoch_us, epochs_per_s = 250000, 4
 local utok_per_token = 1000000
 
 -- Levels at record.at = max(at, now) of the n limits that stand in `argument` from byte `from` on. Bytes that no
@@ -36,7 +36,7 @@ local function read_record(bytes, now, argument, from, n)
         at, out, out_before, demand, demand_before, n_recorded = now, 0, 0, 0, 0, 0
     end
 
-    -- Up to three stretches of time, each with its own cap: until the epoch of `at` ends, the next one, the rest.
+    -- Up to three stretches of time, each with its cap: until the epoch of `at` ends, the next one, the rest.
     local is_dated_anew = at > now + 1000000
     local dated = is_dated_anew and now or at
     local elapsed, cap_less, n_stretches = { 0 }, { (out + out_before) * utok_per_token }, 1

@@ -6,7 +6,8 @@
 enum { MAX_STRETCHES = 3 };
 
 #define PACE_STRETCH_US INT64_C(100000)
-#define PACE_FIRST_US INT64_C(5000) /* a shorter time says nothing about a second */
+#define PACE_QUIET_US INT64_C(1000000) /* after as long, what was before says nothing */
+#define PACE_FIRST_US INT64_C(5000)    /* a shorter time says nothing about a second */
 
 static int64_t min_int64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -147,7 +148,7 @@ static int64_t count_to_come(const struct bucket_record *record, const struct le
                              const struct bucket_limit *limits, const struct lease_wish *wish,
                              int64_t n_there) {
     int64_t demand = max_int64(account->demand_tokens, account->demand_before_tokens);
-    demand = min_int64(max_int64(demand, wish->pace_per_s), LEASE_MAX_PACE_PER_S);
+    demand = min_int64(max_int64(demand * LEASE_EPOCHS_PER_S, wish->pace_per_s), LEASE_MAX_PACE_PER_S);
     int64_t wanted = wish->need_tokens + wish->extra_tokens;
     int64_t most = wanted;
     bool is_short = false;
@@ -292,13 +293,17 @@ int64_t lease_purse_give_back(struct lease_purse *purse, int64_t n_tokens) {
 
 /* What was granted is forgotten after two epochs at most. Told later it could meet the tokens of others, should
  * the store's clock have been set back. */
-bool lease_purse_has_to_be_told(const struct lease_purse *purse, int64_t now_us) {
+static bool is_accounted_for(const struct lease_purse *purse, int64_t now_us) {
     return n_tokens_of(purse) > 0 && now_us - purse->sent_at_us <= 2 * LEASE_EPOCH_US;
+}
+
+bool lease_purse_has_to_be_told(const struct lease_purse *purse, int64_t now_us) {
+    return is_accounted_for(purse, now_us) && purse->n_used < n_tokens_of(purse);
 }
 
 struct lease_told lease_purse_tell(struct lease_purse *purse, int64_t now_us) {
     struct lease_told told = {0};
-    if (lease_purse_has_to_be_told(purse, now_us)) {
+    if (is_accounted_for(purse, now_us)) {
         told = (struct lease_told){purse->epoch, n_tokens_of(purse), n_tokens_of(purse) - purse->n_used};
     }
     *purse = (struct lease_purse){0};
@@ -318,7 +323,7 @@ void lease_pace_note(struct lease_pace *pace, int64_t cost_tokens, int64_t now_u
         pace->begun_at_us = now_us;
     } else if (elapsed_us >= PACE_STRETCH_US) {
         int64_t per_s = per_second(pace->n_stretch, elapsed_us);
-        bool is_known = pace->per_s > 0 && elapsed_us < LEASE_EPOCH_US;
+        bool is_known = pace->per_s > 0 && elapsed_us < PACE_QUIET_US;
         pace->per_s = is_known ? (pace->per_s + per_s + 1) / 2 : per_s;
         pace->begun_at_us = now_us;
         pace->n_stretch = 0;

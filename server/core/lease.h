@@ -3,11 +3,11 @@
  * Pure: no clock, no I/O, no allocation. The bucket's side is what lua/lease.lua and lua/lib/record.lua do, bit
  * for bit; the worker's side is the purse. Tokens are whole tokens, taken from every limit of the record alike.
  *
- * Why the bound burst + rateT holds to the letter. Tokens are out from when they are granted until the worker
- * tells what became of its purse, with its next call, or until the epoch (second) after the one in which they
- * were granted ends; a purse lives shorter than that (LEASE_LIFE_US). The record knows how many are out, and
- * at every instant each level is capped at burst - out. So level + what purses still hold never exceeds burst,
- * rises by rate at most, and falls by one with each token handed out: the same as one bucket in one place.
+ * Why the bound burst + rate * T holds to the letter. Tokens are out from when they are granted until the worker
+ * tells what became of its purse, with its next call, or until the epoch (quarter of a second) after the one in
+ * which they were granted ends; a purse lives shorter than that (LEASE_LIFE_US). The record knows how many are
+ * out, and at every instant each level is capped at burst - out. So level + what purses still hold never exceeds
+ * burst, rises by rate at most, and falls by one with each token handed out: the same as one bucket in one place.
  *
  *   lease time    L = min(50 ms, burst / (4 * rate)), the least over the limits; 0 when that is under 2 ms
  *   there         granted while every level is 1 or more: usable from the reply until L after the call was sent
@@ -17,7 +17,7 @@
  *                 the last is
  *   how many      need, what checks wait for; and extra, the worker's demand for L. There: as many as there are.
  *                 To come: up to floor(rate * L * pace / demand), at least 1, when rate * L >= 1; for extra only
- *                 when demand, the greater of this epoch's and the last one's, exceeds the rate
+ *                 when demand, by the greater of this epoch's and the last one's, exceeds the rate
  *   told          of the purse of epoch e: n tokens, u not used. out -= n and level += u, when e is this epoch or
  *                 the last and as far as they are still accounted for; else they were forgotten, and are lost
  *
@@ -33,8 +33,9 @@
 
 #define LEASE_TIME_MAX_US INT64_C(50000)
 #define LEASE_TIME_MIN_US INT64_C(2000)
-#define LEASE_EPOCH_US INT64_C(1000000)
-#define LEASE_LIFE_US INT64_C(900000) /* no purse is used later after its call was sent */
+#define LEASE_EPOCH_US INT64_C(250000)
+#define LEASE_EPOCHS_PER_S 4
+#define LEASE_LIFE_US INT64_C(240000) /* no purse is used later after its call was sent */
 #define LEASE_MAX_SEEN_TOKENS INT64_C(1000000000)
 #define LEASE_MAX_PACE_PER_S INT64_C(100000000)
 #define LEASE_MAX_DEMAND_TOKENS INT64_C(1000000000000)
@@ -130,9 +131,10 @@ int64_t lease_purse_give_back(struct lease_purse *purse, int64_t n_tokens);
 int64_t lease_purse_ready(const struct lease_purse *purse, int64_t now_us);
 int64_t lease_purse_left(const struct lease_purse *purse, int64_t now_us);
 
-/* Nothing can be taken any more; it is to be told when something was in it. */
+/* Nothing can be taken any more. */
 bool lease_purse_is_over(const struct lease_purse *purse, int64_t now_us);
-/* Something was in it, and the store may still account for it. */
+/* Tokens in it were not used, and the store still accounts for them: when it is over and no call is about to tell
+ * it, one is to be made for that alone. */
 bool lease_purse_has_to_be_told(const struct lease_purse *purse, int64_t now_us);
 
 /* What the next call says of the purse, which is empty from then on. */

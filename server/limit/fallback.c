@@ -319,7 +319,7 @@ void fallback_give_back(struct fallback *fallback, struct hash128 hash, const st
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known && part->n_limits <= table_max_levels(stripe->table)) {
-        struct bucket_record record;
+        struct bucket_record record = {.calendar_us = calendar(fallback)};
         struct bucket_verdict verdict;
         int64_t gains_utok[BUCKET_MAX_LIMITS];
         for (uint32_t i = 0; i < part->n_limits; i++) {

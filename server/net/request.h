@@ -11,12 +11,12 @@
 #include "proto/wire.h"
 #include "server/base/list.h"
 #include "server/limit/limiter.h"
+#include "server/net/answer.h"
 #include "server/net/conn.h"
 
 struct request_item {
     struct request *request;
-    enum wire_status status; /* not WIRE_OK: refused before the limiter was asked, `message` says why */
-    char message[WIRE_MESSAGE_MAX_BYTES];
+    struct answer answer; /* set once the item is not pending */
     struct limiter_call call;
 };
 
@@ -29,7 +29,9 @@ struct request {
     enum wire_call call;
     int64_t started_at_us, deadline_us;
     uint32_t n_items, n_pending;
-    bool is_counted; /* among the connection's checks in flight */
+    bool is_counted;                 /* among the connection's checks in flight */
+    bool all_or_nothing, is_granted; /* what a batch is to be, and is */
+    uint8_t *names;                  /* of all its checks, when they are needed again; owned, else NULL */
     struct request_item items[];
 };
 
@@ -47,5 +49,8 @@ void request_pool_deinit(struct request_pool *pool);
 /* A request of `n_items` items, all out fields unset; NULL when memory is short. */
 struct request *request_borrow(struct request_pool *pool, uint32_t n_items);
 void request_return(struct request_pool *pool, struct request **request);
+
+/* Makes the names in the items' calls, which they borrow, the request's own. False when memory is short. */
+bool request_keep_names(struct request *request) __attribute__((warn_unused_result));
 
 #endif

@@ -1,4 +1,4 @@
-/* service.c — turns frames into checks and decisions into frames; see service.h for the path. */
+/* service.c — turns frames into calls of the limiter and answers into frames; see service.h for the path. */
 #include "server/net/service.h"
 
 #include <stdio.h>
@@ -7,7 +7,9 @@
 
 #include "proto/frame.h"
 #include "proto/wire.h"
+#include "server/base/clock.h"
 #include "server/base/ensure.h"
+#include "server/base/hash.h"
 #include "server/net/request.h"
 
 /* The contract's limits are the house's: a check that passes wire_check_problem fits everywhere below. */
@@ -15,7 +17,7 @@ _Static_assert((int)WIRE_TENANT_MAX_BYTES == (int)QUOTA_TENANT_MAX_BYTES, "tenan
 _Static_assert((int)WIRE_RESOURCE_MAX_BYTES == (int)QUOTA_RESOURCE_MAX_BYTES, "resource");
 _Static_assert((int)WIRE_KEY_MAX_BYTES == (int)QUOTA_KEY_MAX_BYTES, "key");
 _Static_assert(WIRE_COST_MAX == BUCKET_MAX_TOKENS, "cost");
-_Static_assert((int)WIRE_SOURCE_EMBEDDED == (int)DECISION_EMBEDDED, "sources are numbered alike");
+_Static_assert((int)WIRE_IDEMPOTENCY_KEY_MAX_BYTES == (int)STORE_MEMO_KEY_MAX_BYTES, "idempotency key");
 
 enum { ANSWER_BASE_BYTES = 1024, ANSWER_ITEM_BYTES = 384 };
 
@@ -79,6 +81,8 @@ static struct wire_response *new_response(struct service *service, uint64_t id, 
     response->call = call;
     response->status = WIRE_OK;
     response->message = response->payload = response->version = (struct wire_bytes){0};
+    response->reservation_id = (struct wire_bytes){0};
+    response->granted = false;
     response->n_items = 0;
     return response;
 }
@@ -91,38 +95,34 @@ static void send_error(struct service *service, struct conn *conn, uint64_t id, 
     send_response(service, conn);
 }
 
-static void fill_decision(struct wire_decision *out, const struct decision *decision) {
-    *out = (struct wire_decision){
-        .verdict = decision->allowed ? WIRE_ALLOW : WIRE_DENY,
-        .source = (enum wire_source)decision->source,
-        .matched = decision->matched,
-        .limit_name = bytes_of(decision->limit_name),
-        .limit = (uint64_t)decision->limit_tokens,
-        .remaining = (uint64_t)decision->remaining_tokens,
-        .retry_after_us = (uint64_t)decision->retry_after_us,
-        .reset_after_us = (uint64_t)decision->reset_after_us,
-        .wait_us = (uint64_t)decision->wait_us,
-        .degraded = decision->degraded,
-        .would_deny = decision->would_deny,
-    };
-}
-
-/* Takes over what came of an asked limiter: sets the item's status and message. */
-static void conclude_item(struct request_item *item) {
-    const struct limiter_call *call = &item->call;
-    item->status = call->outcome == LIMITER_DECIDED ? WIRE_OK : WIRE_RESOURCE_EXHAUSTED;
-    if (item->status != WIRE_OK) {
-        snprintf(item->message, sizeof item->message, "%s", store_outcome_text(call->store_outcome));
+static void fill_item(struct wire_item *out, const struct answer *answer) {
+    out->status = answer->status;
+    out->message = answer->status == WIRE_OK ? (struct wire_bytes){0} : bytes_of(answer->message);
+    if (answer->status == WIRE_OK) {
+        out->decision = answer->decision;
     }
 }
 
-static void fill_item(struct wire_item *out, const struct request_item *item) {
-    out->status = item->status;
-    if (item->status == WIRE_OK) {
-        out->message = (struct wire_bytes){0};
-        fill_decision(&out->decision, &item->call.decision);
-    } else {
-        out->message = bytes_of(item->message);
+static void fill_response(struct wire_response *response, const struct request *request) {
+    const struct answer *first = &request->items[0].answer;
+    if (request->call == WIRE_CALL_CHECK_BATCH) {
+        response->n_items = request->n_items;
+        response->granted = request->is_granted;
+        for (uint32_t i = 0; i < request->n_items; i++) {
+            fill_item(&response->items[i], &request->items[i].answer);
+        }
+        return;
+    }
+    response->status = first->status;
+    response->message = bytes_of(first->status == WIRE_OK ? "" : first->message);
+    if (request->call == WIRE_CALL_REFUND || request->call == WIRE_CALL_SETTLE) {
+        response->booked = first->booked;
+        return;
+    }
+    response->n_items = 1;
+    fill_item(&response->items[0], first);
+    if (request->call == WIRE_CALL_RESERVE && answer_allows(first)) {
+        response->reservation_id = (struct wire_bytes){first->reservation_id, sizeof first->reservation_id};
     }
 }
 
@@ -132,15 +132,7 @@ static void answer(struct service *service, struct request *request) {
     if (conn == NULL) {
         metric_inc(&service->metrics->orphaned);
     } else {
-        struct wire_response *response = new_response(service, request->id, request->call);
-        response->n_items = request->n_items;
-        for (uint32_t i = 0; i < request->n_items; i++) {
-            fill_item(&response->items[i], &request->items[i]);
-        }
-        if (request->call != WIRE_CALL_CHECK_BATCH) {
-            response->status = response->items[0].status;
-            response->message = response->items[0].message;
-        }
+        fill_response(new_response(service, request->id, request->call), request);
         list_remove(&request->in_conn);
         send_response(service, conn);
         if (request->is_counted && conn->state != CONN_CLOSED) {
@@ -150,69 +142,194 @@ static void answer(struct service *service, struct request *request) {
     request_return(&service->pool, &request);
 }
 
+/* ---- all or nothing ---- */
+
+static void service_on_call_done(struct limiter_call *call);
+
+/* What the item took is back where it was, or nobody can say so. */
+static void conclude_undo(struct request_item *item) {
+    if (item->call.outcome == LIMITER_DECIDED) {
+        item->answer.decision.granted = 0;
+    }
+}
+
+static void start_undo(struct service *service, struct request_item *item, int64_t now_us) {
+    const struct limiter_call taken = item->call;
+    item->call = (struct limiter_call){
+        .tenant = taken.tenant,
+        .resource = taken.resource,
+        .key = taken.key,
+        .kind = LIMITER_REFUND,
+        .cost_tokens = (int64_t)item->answer.decision.granted,
+        .is_undo = true,
+        .undo_source = (enum decision_source)item->answer.decision.source,
+        .deadline_us = taken.deadline_us,
+        .done = service_on_call_done,
+    };
+    metric_inc(&service->metrics->returned);
+    if (limiter_check(service->limiter, &item->call, now_us) == LIMITER_PENDING) {
+        item->request->n_pending++;
+    } else {
+        conclude_undo(item);
+    }
+}
+
+/* All checks of the batch are decided: is it granted? If not, what was taken goes back. */
+static void decide_batch(struct service *service, struct request *request, int64_t now_us) {
+    request->is_granted = true;
+    for (uint32_t i = 0; i < request->n_items; i++) {
+        request->is_granted = request->is_granted && answer_allows(&request->items[i].answer);
+    }
+    for (uint32_t i = 0; !request->is_granted && i < request->n_items; i++) {
+        struct request_item *item = &request->items[i];
+        if (answer_allows(&item->answer)) {
+            answer_take_back(&item->answer);
+            if (answer_has_taken(&item->answer)) {
+                start_undo(service, item, now_us);
+            }
+        }
+    }
+}
+
+/* Nothing is pending; true when the request can be answered, false when something is to be given back first. */
+static bool is_over(struct service *service, struct request *request, int64_t now_us) {
+    if (request->all_or_nothing) {
+        request->all_or_nothing = false; /* it is decided once */
+        decide_batch(service, request, now_us);
+    }
+    return request->n_pending == 0;
+}
+
 static void service_on_call_done(struct limiter_call *call) {
     struct request_item *item = list_entry(call, struct request_item, call);
     struct request *request = item->request;
     struct service *service = request->service;
-    conclude_item(item);
+    if (call->is_undo) {
+        conclude_undo(item);
+    } else {
+        answer_set(&item->answer, call);
+    }
     request->n_pending--;
-    if (request->n_pending == 0) {
+    if (request->n_pending == 0 && is_over(service, request, clock_mono_us())) {
         metric_dec(&service->metrics->pending);
         answer(service, request);
     }
 }
 
+/* ---- starting ---- */
+
 static struct bytes house_bytes(struct wire_bytes bytes) {
     return (struct bytes){.data = bytes.data, .len = bytes.len};
+}
+
+static enum limiter_kind kind_of(enum wire_call call) {
+    switch (call) {
+    case WIRE_CALL_PEEK:
+        return LIMITER_PEEK;
+    case WIRE_CALL_REFUND:
+        return LIMITER_REFUND;
+    case WIRE_CALL_RESERVE:
+        return LIMITER_RESERVE;
+    case WIRE_CALL_SETTLE:
+        return LIMITER_SETTLE;
+    case WIRE_CALL_UNKNOWN:
+    case WIRE_CALL_CHECK:
+    case WIRE_CALL_CHECK_BATCH:
+    case WIRE_CALL_PING:
+        break;
+    }
+    return LIMITER_CHECK;
+}
+
+/* Not all zero: that stands for a reservation that nothing is held for. */
+static void draw_reservation_id(uint8_t id[WIRE_RESERVATION_ID_BYTES]) {
+    uint64_t halves[] = {hash_random_seed(), hash_random_seed() | 1};
+    _Static_assert(sizeof halves == WIRE_RESERVATION_ID_BYTES, "two halves");
+    memcpy(id, halves, sizeof halves);
+}
+
+static void prepare_item(struct service *service, struct request_item *item, const struct wire_check *check) {
+    const struct wire_request *wire = &service->request;
+    item->call = (struct limiter_call){
+        .tenant = house_bytes(check->tenant),
+        .resource = house_bytes(check->resource),
+        .key = house_bytes(check->key),
+        .kind = kind_of(wire->call),
+        .cost_tokens = (int64_t)check->cost,
+        .at_most = check->at_most,
+        .idempotency_key = house_bytes(check->idempotency_key),
+        .ttl_us = (int64_t)wire->ttl_ms * 1000,
+        .returns_on_timeout = wire->on_timeout == WIRE_ON_TIMEOUT_RETURN,
+        .deadline_us = item->request->deadline_us,
+        .done = service_on_call_done,
+    };
+    if (wire->call == WIRE_CALL_RESERVE) {
+        draw_reservation_id(item->call.reservation);
+    } else if (wire->call == WIRE_CALL_SETTLE) {
+        memcpy(item->call.reservation, wire->reservation_id.data, sizeof item->call.reservation);
+    }
+}
+
+static bool names_nothing(const struct limiter_call *call) {
+    static const uint8_t nothing_held[WIRE_RESERVATION_ID_BYTES];
+    return call->kind == LIMITER_SETTLE && memcmp(call->reservation, nothing_held, sizeof nothing_held) == 0;
 }
 
 /* Asks the limiter for one item, or refuses it. */
 static void start_item(struct service *service, struct request_item *item, const struct wire_check *check,
                        int64_t now_us) {
-    struct request *request = item->request;
-    item->status = wire_check_problem(check, item->message, sizeof item->message);
-    if (item->status != WIRE_OK) {
+    struct answer *answer = &item->answer;
+    answer->status = wire_check_problem(service->request.call, check, answer->message, sizeof answer->message);
+    if (answer->status != WIRE_OK) {
         metric_inc(&service->metrics->invalid);
-        return;
-    }
-    item->call = (struct limiter_call){
-        .tenant = house_bytes(check->tenant),
-        .resource = house_bytes(check->resource),
-        .key = house_bytes(check->key),
-        .cost_tokens = (int64_t)check->cost,
-        .kind = service->request.call == WIRE_CALL_PEEK ? LIMITER_PEEK : LIMITER_CHECK,
-        .deadline_us = request->deadline_us,
-        .done = service_on_call_done,
-    };
-    if (limiter_check(service->limiter, &item->call, now_us) == LIMITER_PENDING) {
-        request->n_pending++;
+    } else if (names_nothing(&item->call)) {
+        answer_set_nothing_held(answer);
+    } else if (limiter_check(service->limiter, &item->call, now_us) == LIMITER_PENDING) {
+        item->request->n_pending++;
     } else {
-        conclude_item(item);
+        answer_set(answer, &item->call);
     }
 }
 
-static void start_checks(struct service *service, struct conn *conn, int64_t now_us) {
+/* A request for what was decoded, with its calls; NULL when memory is short. */
+static struct request *make_request(struct service *service, struct conn *conn, int64_t now_us) {
     const struct wire_request *wire = &service->request;
     struct request *request = request_borrow(&service->pool, (uint32_t)wire->n_checks);
     if (request == NULL) {
-        send_error(service, conn, wire->id, WIRE_RESOURCE_EXHAUSTED, "the frontend is short of memory");
-        return;
+        return NULL;
     }
     int64_t timeout_us =
         wire->timeout_ms > 0 ? (int64_t)wire->timeout_ms * 1000 : service->options.request_timeout_us;
     request->service = service;
     request->conn = conn;
     request->id = wire->id;
-    request->call = wire->call == WIRE_CALL_PEEK ? WIRE_CALL_CHECK : wire->call;
+    request->call = wire->call;
     request->started_at_us = now_us;
     request->deadline_us = now_us + timeout_us;
+    request->all_or_nothing = wire->all_or_nothing;
+    for (uint32_t i = 0; i < request->n_items; i++) {
+        request->items[i].request = request;
+        prepare_item(service, &request->items[i], &wire->checks[i]);
+    }
+    if (request->all_or_nothing && !request_keep_names(request)) {
+        request_return(&service->pool, &request);
+    }
+    return request;
+}
+
+static void start_calls(struct service *service, struct conn *conn, int64_t now_us) {
+    const struct wire_request *wire = &service->request;
+    struct request *request = make_request(service, conn, now_us);
+    if (request == NULL) {
+        send_error(service, conn, wire->id, WIRE_RESOURCE_EXHAUSTED, "the frontend is short of memory");
+        return;
+    }
     list_push_back(&conn->requests, &request->in_conn);
     conn_count_started(conn, request->n_items);
     for (uint32_t i = 0; i < request->n_items; i++) {
-        request->items[i].request = request;
         start_item(service, &request->items[i], &wire->checks[i], now_us);
     }
-    if (request->n_pending == 0) {
+    if (request->n_pending == 0 && is_over(service, request, now_us)) {
         answer(service, request);
     } else {
         metric_inc(&service->metrics->pending);
@@ -244,6 +361,15 @@ static void count_request(struct service_metrics *metrics, enum wire_call call) 
         break;
     case WIRE_CALL_PING:
         metric_inc(&metrics->ping_requests);
+        break;
+    case WIRE_CALL_REFUND:
+        metric_inc(&metrics->refund_requests);
+        break;
+    case WIRE_CALL_RESERVE:
+        metric_inc(&metrics->reserve_requests);
+        break;
+    case WIRE_CALL_SETTLE:
+        metric_inc(&metrics->settle_requests);
         break;
     }
 }
@@ -283,7 +409,7 @@ void service_on_frame(void *arg, struct conn *conn, const uint8_t *body, size_t 
     if (service->request.call == WIRE_CALL_PING) {
         answer_ping(service, conn);
     } else {
-        start_checks(service, conn, now_us);
+        start_calls(service, conn, now_us);
     }
 }
 

@@ -1,7 +1,8 @@
-/* service.h — turns frames into checks and decisions into frames: the calls of proto/PROTOCOL.md.
+/* service.h — turns frames into calls of the limiter and answers into frames: the calls of proto/PROTOCOL.md.
  *
  *   on_frame ─ decode ─ judge fields ─ borrow a request ─ limiter_check for each item
  *                 └ bad: error answer    └ all done: answer now, else when the last item is done
+ *                                            └ all or nothing, and one was denied: first give back what the others took
  *
  * One worker's thread. */
 #ifndef SLUICE_NET_SERVICE_H
@@ -18,11 +19,16 @@
     X(batch_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"check_batch\"", "")                     \
     X(peek_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"peek\"", "")                             \
     X(ping_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"ping\"", "")                             \
+    X(refund_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"refund\"", "")                         \
+    X(reserve_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"reserve\"", "")                       \
+    X(settle_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"settle\"", "")                         \
     X(unknown_requests, METRIC_COUNTER, "sluice_requests_total", "call=\"unknown\"", "")                       \
     X(malformed, METRIC_COUNTER, "sluice_malformed_requests_total", "",                                        \
       "Frames that were no protobuf request, answered with an error")                                          \
     X(invalid, METRIC_COUNTER, "sluice_invalid_checks_total", "",                                              \
       "Checks refused because a field is out of its limits")                                                   \
+    X(returned, METRIC_COUNTER, "sluice_returned_checks_total", "",                                            \
+      "Checks whose tokens went back, since another check of their all-or-nothing batch was denied")           \
     X(orphaned, METRIC_COUNTER, "sluice_orphaned_requests_total", "",                                          \
       "Requests whose connection closed before the answer, which was dropped")                                 \
     X(pending, METRIC_GAUGE, "sluice_requests_pending", "", "Requests waiting for the store now")

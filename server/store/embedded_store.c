@@ -3,24 +3,7 @@
 
 #include <stdlib.h>
 
-#include "server/core/overflow.h"
-#include "server/core/table.h"
-
-struct embedded_store {
-    struct store store;
-    struct table *table;
-    struct overflow overflow;
-    struct embedded_metrics *metrics;
-    int64_t calendar_us;
-};
-
-static void decide(const struct embedded_store *embedded, struct store_call *call, struct bucket_record *record,
-                   int64_t now_us) {
-    record->calendar_us = embedded->calendar_us;
-    bucket_check(record, call->part->limits, call->part->n_limits, call->cost_tokens, now_us, call->peek,
-                 &call->verdict);
-    call->outcome = STORE_OK;
-}
+#include "server/store/embedded_call.h"
 
 /* Quotas may have come with more limits than the table was made for. */
 static bool widen(struct embedded_store *embedded, uint32_t max_limits) {
@@ -34,32 +17,52 @@ static bool widen(struct embedded_store *embedded, uint32_t max_limits) {
     return true;
 }
 
+bool embedded_load(struct embedded_store *embedded, const struct quota_part *part, struct hash128 hash,
+                   int64_t now_us, struct embedded_record *loaded) {
+    if (part->n_limits > table_max_levels(embedded->table) && !widen(embedded, part->n_limits)) {
+        return false;
+    }
+    bool known;
+    *loaded = (struct embedded_record){.slot = table_find(embedded->table, hash, now_us, &known)};
+    if (loaded->slot != NULL) {
+        if (known) {
+            table_load(loaded->slot, &loaded->record);
+        }
+        loaded->record.calendar_us = embedded->calendar_us;
+        return true;
+    }
+    loaded->shared = overflow_record(&embedded->overflow, part->index);
+    if (loaded->shared == NULL) {
+        return false;
+    }
+    metric_inc(&embedded->metrics->overflowed);
+    loaded->record = *loaded->shared;
+    loaded->record.calendar_us = embedded->calendar_us;
+    return true;
+}
+
+void embedded_save(struct embedded_store *embedded, struct hash128 hash, const struct embedded_record *loaded,
+                   int64_t full_at_us) {
+    if (loaded->slot != NULL) {
+        table_save(embedded->table, loaded->slot, hash, &loaded->record, full_at_us);
+    } else {
+        *loaded->shared = loaded->record;
+    }
+}
+
 static enum store_progress embedded_check(struct store *store, struct store_call *call, int64_t now_us) {
     struct embedded_store *embedded = (struct embedded_store *)(void *)store;
-    if (call->part->n_limits > table_max_levels(embedded->table) && !widen(embedded, call->part->n_limits)) {
+    struct embedded_record loaded;
+    if (!embedded_load(embedded, call->part, call->hash, now_us, &loaded)) {
         call->outcome = STORE_NO_MEMORY;
         return STORE_DONE;
     }
-    bool known;
-    struct table_slot *slot = table_find(embedded->table, call->hash, now_us, &known);
-    if (slot == NULL) {
-        struct bucket_record *shared = overflow_record(&embedded->overflow, call->part->index);
-        if (shared == NULL) {
-            call->outcome = STORE_NO_MEMORY;
-            return STORE_DONE;
-        }
-        metric_inc(&embedded->metrics->overflowed);
-        decide(embedded, call, shared, now_us);
-        return STORE_DONE;
-    }
-    struct bucket_record record = {0};
-    if (known) {
-        table_load(slot, &record);
-    }
-    decide(embedded, call, &record, now_us);
+    bucket_check(&loaded.record, call->part->limits, call->part->n_limits, call->cost_tokens, now_us,
+                 call->peek, &call->verdict);
     if (call->verdict.changed) {
-        table_save(embedded->table, slot, call->hash, &record, now_us + call->verdict.full_after_us);
+        embedded_save(embedded, call->hash, &loaded, now_us + call->verdict.full_after_us);
     }
+    call->outcome = STORE_OK;
     return STORE_DONE;
 }
 
@@ -71,6 +74,7 @@ static bool embedded_is_ready(const struct store *store) {
 static void embedded_destroy(struct store *store) {
     struct embedded_store *embedded = (struct embedded_store *)(void *)store;
     table_destroy(&embedded->table);
+    notes_destroy(&embedded->notes);
     overflow_deinit(&embedded->overflow);
     free(embedded);
 }
@@ -80,6 +84,8 @@ struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, stru
     static const struct store_ops ops = {
         .source = DECISION_EMBEDDED,
         .check = embedded_check,
+        .take = embedded_take,
+        .give = embedded_give,
         .is_ready = embedded_is_ready,
         .destroy = embedded_destroy,
     };
@@ -88,7 +94,7 @@ struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, stru
         status_fail(status, "embedded store: out of memory");
         return NULL;
     }
-    *embedded = (struct embedded_store){.store.ops = &ops, .metrics = metrics};
+    *embedded = (struct embedded_store){.store.ops = &ops, .max_notes = max_keys, .metrics = metrics};
     embedded->table = table_create(max_keys, max_limits > 0 ? max_limits : 1);
     if (embedded->table == NULL) {
         status_fail(status, "embedded store: out of memory for %llu keys (embedded_keys)",

@@ -2,7 +2,9 @@
  *
  * For a frontend without Redis, and for `sluice simulate`. One thread; never pending. Its clock is the now_us
  * it is given, which must not go back by design but may. When the table has no room for a new key, the key
- * shares one overflow bucket of its quota, so that filling the table refills nobody's bucket. */
+ * shares one overflow bucket of its quota, so that filling the table refills nobody's bucket. Idempotency keys and
+ * reservations have a table of as many places, made when first needed; when a new one finds none, the call is
+ * STORE_FULL and nothing is taken. */
 #ifndef SLUICE_STORE_EMBEDDED_STORE_H
 #define SLUICE_STORE_EMBEDDED_STORE_H
 

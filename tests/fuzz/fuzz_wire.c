@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     if (codec != NULL && wire_decode_request(codec, bytes, n_bytes, &request) == WIRE_DECODED) {
         (void)wire_request_problem(&request, message, sizeof message);
         for (size_t i = 0; i < request.n_checks; i++) {
-            (void)wire_check_problem(&request.checks[i], message, sizeof message);
+            (void)wire_check_problem(request.call, &request.checks[i], message, sizeof message);
         }
         (void)wire_encode_request(&request, frame, sizeof frame);
     }

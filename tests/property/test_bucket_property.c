@@ -410,6 +410,80 @@ static void test_leaky_departures_keep_their_distance(void **state) {
     }
 }
 
+/* --- windows against a plain model: every grant is remembered, and added up anew for each question ------- */
+
+struct grants {
+    int64_t at_us[N_CHECKS], tokens[N_CHECKS];
+    int n;
+};
+
+static int64_t granted_between(const struct grants *grants, int64_t from_us, int64_t to_us) {
+    int64_t sum = 0;
+    for (int i = 0; i < grants->n; i++) {
+        sum += grants->at_us[i] >= from_us && grants->at_us[i] < to_us ? grants->tokens[i] : 0;
+    }
+    return sum;
+}
+
+static bool model_grants(const struct grants *grants, const struct bucket_limit *limit, int64_t cost_tokens,
+                         int64_t now_us) {
+    enum calendar_period period = (enum calendar_period)limit->period_s;
+    int64_t start_us = calendar_start(period, now_us, 0), end_us = calendar_start(period, now_us, 1);
+    int64_t room = limit->count - cost_tokens - granted_between(grants, start_us, end_us);
+    __int128 fading = 0;
+    if (limit->algorithm == BUCKET_SLIDING_WINDOW) {
+        fading =
+            (__int128)granted_between(grants, calendar_start(period, now_us, -1), start_us) * (end_us - now_us);
+    }
+    return (__int128)room * (end_us - start_us) >= fading;
+}
+
+/* At the last grant: never more than count in its period, nor, of a sliding window, count * (1 + T / length). */
+static const char *keeps_bounds(const struct grants *grants, const struct bucket_limit *limit) {
+    enum calendar_period period = (enum calendar_period)limit->period_s;
+    int64_t last_us = grants->at_us[grants->n - 1];
+    int64_t shortest_us = period == CALENDAR_MONTH ? 28 * INT64_C(86400000000) : period * INT64_C(1000000);
+    int64_t start_us = calendar_start(period, last_us, 0);
+    if (granted_between(grants, start_us, last_us + 1) > limit->count) {
+        return "more than count in a period";
+    }
+    for (int i = 0; limit->algorithm == BUCKET_SLIDING_WINDOW && i < grants->n; i++) {
+        int64_t time_us = last_us - grants->at_us[i];
+        __int128 most = (__int128)limit->count * (shortest_us + time_us);
+        if ((__int128)granted_between(grants, grants->at_us[i], last_us + 1) * shortest_us > most) {
+            return "more than count * (1 + T / length) in T";
+        }
+    }
+    return NULL;
+}
+
+static void test_windows_grant_what_a_plain_model_grants(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < N_TRACES; i++) {
+        struct trace trace;
+        struct bucket_record record = {0};
+        struct bucket_verdict verdict = {0};
+        struct grants grants = {.n = 0};
+        trace_begin(&trace, trace_seed(), i, START_US);
+        do {
+            trace_add_windows(&trace);
+            trace.n_limits = 1;
+        } while (!bucket_is_window(&trace.limits[0]));
+        for (int j = 0; j < N_CHECKS; j++) {
+            bool granted = model_grants(&grants, &trace.limits[0], trace.cost_tokens, trace.now_us);
+            check_now(&record, &trace, &verdict);
+            expect(verdict.allowed == granted ? NULL : "the model decides differently", i, j);
+            expect(retry_is_exact(&record, &trace, &verdict), i, j);
+            if (granted) {
+                grants.at_us[grants.n] = trace.now_us;
+                grants.tokens[grants.n++] = trace.cost_tokens;
+                expect(keeps_bounds(&grants, &trace.limits[0]), i, j);
+            }
+            trace_next(&trace, &verdict);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lua_decides_and_writes_as_c_does),
@@ -418,6 +492,7 @@ int main(void) {
         cmocka_unit_test(test_never_more_than_exact_arithmetic_allows),
         cmocka_unit_test(test_no_drift_after_a_million_operations),
         cmocka_unit_test(test_leaky_departures_keep_their_distance),
+        cmocka_unit_test(test_windows_grant_what_a_plain_model_grants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "server/core/lease.h"
 #include "server/store/packed.h"
 #include "server/store/script_lease.h"
+#include "tests/property/lease_trial.h"
 #include "tests/property/lua_host.h"
 #include "tests/property/trace.h"
 
@@ -238,7 +239,7 @@ static void test_lua_leases_as_c_does(void **state) {
             int64_t before_us = trace.now_us;
             trace_next(&trace, &verdict);
             if (trace_random(&trace, 4) != 0 && trace.now_us > before_us) {
-                trace.now_us = before_us + (int64_t)trace_random(&trace, 900000);
+                trace.now_us = before_us + (int64_t)trace_random(&trace, 240000);
             }
         }
     }
@@ -250,9 +251,130 @@ static void test_lua_leases_as_c_does(void **state) {
     assert_true(n_none > N_TRACES * N_STEPS / 10);
 }
 
+/* --- the bound, in every window --- */
+
+enum { N_TRIALS = 600 };
+
+static void choose_trial_limits(struct trace *random, struct lease_trial *trial) {
+    static const int64_t rates[][2] = {{1, 60},  {1, 1},   {7, 3},    {10, 1},
+                                       {100, 1}, {999, 1}, {1000, 1}, {20000, 1}};
+    trial->n_limits = trace_random(random, 3) == 0 ? 2 + (uint32_t)trace_random(random, 2) : 1;
+    uint64_t rate = trace_random(random, sizeof rates / sizeof *rates);
+    for (uint32_t i = 0; i < trial->n_limits; i++) {
+        struct bucket_limit *limit = &trial->limits[i];
+        *limit = (struct bucket_limit){.id = i + 1};
+        assert_true(bucket_set_rate(limit, rates[rate][0] * (1 + i), rates[rate][1], NULL));
+        /* 0.02 to 2 seconds' worth, or a few tokens. */
+        int64_t most_tokens = 1 + 2 * limit->count / limit->period_s;
+        int64_t tokens = 1 + (int64_t)trace_random(random, (uint64_t)most_tokens);
+        tokens = trace_random(random, 4) == 0 ? 1 + tokens / 50 : tokens;
+        limit->burst_utok = tokens * BUCKET_UTOK_PER_TOKEN + (int64_t)trace_random(random, 2) * 123456;
+    }
+}
+
+static void choose_trial(struct lease_trial *trial, uint64_t number) {
+    static const double demands[] = {0.9, 1, 1.2, 3, 30};
+    struct trace random = {.random = trace_seed() * 1000003 + number};
+    *trial = (struct lease_trial){.seed = trace_random(&random, UINT64_MAX)};
+    choose_trial_limits(&random, trial);
+    double rate_per_s = (double)trial->limits[0].count / (double)trial->limits[0].period_s;
+    trial->n_workers = 1 + (uint32_t)trace_random(&random, LEASE_TRIAL_MAX_WORKERS);
+    trial->is_skewed = trace_random(&random, 2) == 0;
+    double demand = demands[trace_random(&random, sizeof demands / sizeof *demands)];
+    trial->checks_per_s = rate_per_s * (rate_per_s > 1000 && demand > 3 ? 3 : demand);
+    trial->max_cost_tokens = trace_random(&random, 4) == 0 ? 5 : 1;
+    trial->seconds = rate_per_s < 1 ? 1200 : rate_per_s < 100 ? 60 : 3;
+    trial->latency_us = trace_random(&random, 2) == 0 ? 1000 : 20000;
+    trial->losses_per_million = trace_random(&random, 2) == 0 ? 0 : 30000;
+    trial->deaths_per_million = trace_random(&random, 2) == 0 ? 0 : 10000;
+    trial->plain_checks_percent = trace_random(&random, 2) == 0 ? 0 : 10;
+}
+
+static void test_no_window_admits_more_than_burst_and_rate(void **state) {
+    (void)state;
+    uint64_t n_admitted = 0, n_tight = 0;
+    for (uint64_t i = 0; i < N_TRIALS; i++) {
+        struct lease_trial trial;
+        struct lease_result result;
+        choose_trial(&trial, i);
+        assert_true(lease_trial_run(&trial, &result));
+        if (result.n_admitted > 0 && result.over_tokens > 0) {
+            fail_msg("%.3f tokens too many (seed %" PRIu64 ", trial %" PRIu64 ")", result.over_tokens,
+                     trace_seed(), i);
+        }
+        n_admitted += result.n_admitted;
+        n_tight += result.over_tokens > -1;
+    }
+    /* The bound must have been reached often, or nothing was shown. */
+    printf("%" PRIu64 " admitted, the bound within a token in %" PRIu64 " trials\n", n_admitted, n_tight);
+    assert_true(n_admitted > 1000 * N_TRIALS);
+    assert_true(n_tight > N_TRIALS / 4);
+}
+
+/* --- what is served, and at which cost --- */
+
+struct loss {
+    const char *name;
+    int64_t latency_us;
+    uint32_t losses_per_million, deaths_per_million;
+    double least_served; /* when demand is 1.2 times the rate or more, and the burst 0.1 seconds' worth */
+};
+
+static void serve(const struct loss *loss, double burst_s, double demand) {
+    double least = 1, most_calls = 0;
+    for (int kind = 0; kind < 3; kind++) {
+        struct lease_trial trial = {
+            .seed = trace_seed() + (uint64_t)kind,
+            .n_limits = 1,
+            .n_workers = kind == 0 ? 1 : LEASE_TRIAL_MAX_WORKERS,
+            .is_skewed = kind == 2,
+            .checks_per_s = 1000 * demand,
+            .max_cost_tokens = 1,
+            .seconds = 6,
+            .latency_us = loss->latency_us,
+            .losses_per_million = loss->losses_per_million,
+            .deaths_per_million = loss->deaths_per_million,
+        };
+        trial.limits[0] = (struct bucket_limit){.id = 1, .count = 1000, .period_s = 1};
+        trial.limits[0].burst_utok = (int64_t)(burst_s * 1000) * BUCKET_UTOK_PER_TOKEN;
+        struct lease_result result;
+        assert_true(lease_trial_run(&trial, &result));
+        assert_true(result.over_tokens <= 0);
+        least = result.served < least ? result.served : least;
+        most_calls = result.calls > most_calls ? result.calls : most_calls;
+    }
+    printf("%-28s burst %4.2f s demand %4.1f: served %.4f, calls per check %.4f\n", loss->name, burst_s, demand,
+           least, most_calls);
+    if (demand >= 1.2 && burst_s >= 0.1) {
+        assert_true(least >= loss->least_served);
+    }
+    if (demand >= 30 && burst_s >= 0.2) {
+        assert_true(most_calls <= 0.01);
+    }
+}
+
+static void test_the_rate_is_served_with_few_calls(void **state) {
+    (void)state;
+    static const struct loss losses[] = {
+        {"1 ms", 1000, 0, 0, 0.98},
+        {"20 ms", 20000, 0, 0, 0.98},
+        {"20 ms, 1 % lost, some die", 20000, 10000, 1000, 0.95},
+    };
+    static const double bursts_s[] = {0.02, 0.1, 0.2, 2}, demands[] = {0.9, 1, 1.2, 3, 30};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        for (size_t j = 0; j < sizeof bursts_s / sizeof *bursts_s; j++) {
+            for (size_t k = 0; k < sizeof demands / sizeof *demands; k++) {
+                serve(&losses[i], bursts_s[j], demands[k]);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lua_leases_as_c_does),
+        cmocka_unit_test(test_no_window_admits_more_than_burst_and_rate),
+        cmocka_unit_test(test_the_rate_is_served_with_few_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,12 +81,17 @@ void fake_peer_allow(struct fake_peer *peer, const struct wire_request *request,
     response->id = request->id;
     response->call = request->call;
     response->n_items = request->n_checks;
+    response->granted = request->all_or_nothing;
+    response->reservation_id =
+        (struct wire_bytes){(const uint8_t *)FAKE_RESERVATION, WIRE_RESERVATION_ID_BYTES};
+    response->booked = (struct wire_booked){.matched = true, .returned = 3, .remaining = remaining};
     for (size_t i = 0; i < request->n_checks; i++) {
         response->items[i].decision = (struct wire_decision){
             .verdict = WIRE_ALLOW,
             .source = WIRE_SOURCE_EMBEDDED,
             .matched = true,
             .remaining = remaining,
+            .granted = request->call != WIRE_CALL_PEEK ? request->checks[i].cost : 0,
         };
     }
     fake_peer_answer(peer, response);

@@ -11,6 +11,8 @@
 
 #include "proto/wire.h"
 
+#define FAKE_RESERVATION "fake-reservation" /* what it calls every reservation */
+
 struct fake_frontend;
 struct fake_peer; /* one connection to it */
 
@@ -28,7 +30,8 @@ unsigned fake_frontend_accepted(const struct fake_frontend *fake);   /* connecti
 void fake_frontend_set_slice(struct fake_frontend *fake, size_t n_bytes);
 void fake_frontend_drop_peers(struct fake_frontend *fake);
 
-/* Any bytes; a response; the response that suits a request: allowed, with `remaining` in each decision. */
+/* Any bytes; a response; the response that suits a request: allowed, with `remaining` in each decision; booked, with
+ * 3 tokens given back. */
 void fake_peer_send(struct fake_peer *peer, const void *bytes, size_t n);
 void fake_peer_answer(struct fake_peer *peer, const struct wire_response *response);
 void fake_peer_allow(struct fake_peer *peer, const struct wire_request *request, uint64_t remaining);

@@ -216,8 +216,10 @@ static bool encode_and_decode(void *arg) {
     }
     request = (struct wire_request){.id = 7, .call = WIRE_CALL_CHECK_BATCH, .n_checks = WIRE_BATCH_MAX};
     for (size_t i = 0; i < WIRE_BATCH_MAX; i++) {
-        request.checks[i] = (struct wire_check){
-            {(const uint8_t *)"demo", 4}, {(const uint8_t *)"hello", 5}, {(const uint8_t *)"alice", 5}, 1};
+        request.checks[i] = (struct wire_check){.tenant = {(const uint8_t *)"demo", 4},
+                                                .resource = {(const uint8_t *)"hello", 5},
+                                                .key = {(const uint8_t *)"alice", 5},
+                                                .cost = 1};
     }
     size_t n = wire_encode_request(&request, frame, sizeof frame);
     assert_int_equal(frame_parse(frame, n, &parsed), FRAME_READY);
@@ -242,6 +244,15 @@ static enum store_outcome take(struct store *store, const struct quota_part *quo
     return call.outcome;
 }
 
+/* The same with an idempotency key, for which the table of notes is made. */
+static enum store_outcome take_once(struct store *store, const struct quota_part *quota) {
+    const struct store_memo memo = {.key = {(const uint8_t *)"once", 4}, .ttl_us = 1000};
+    struct store_wish wish = {.cost_tokens = 1};
+    struct store_take call = {.part = quota, .wishes = &wish, .n_wishes = 1, .memo = &memo};
+    assert_int_equal(store_take(store, &call, 1000), STORE_DONE);
+    return call.outcome;
+}
+
 /* More keys than there is room for, so that the overflow bucket is made. */
 static bool fill_embedded(void *arg) {
     (void)arg;
@@ -257,6 +268,11 @@ static bool fill_embedded(void *arg) {
         assert_true(outcome == STORE_OK || (outcome == STORE_NO_MEMORY && failing_malloc_has_failed()));
         is_good = is_good && outcome == STORE_OK;
     }
+    if (store != NULL) {
+        enum store_outcome outcome = take_once(store, &quota);
+        assert_true(outcome == STORE_OK || (outcome == STORE_NO_MEMORY && failing_malloc_has_failed()));
+        is_good = is_good && outcome == STORE_OK;
+    }
     failing_malloc_end();
     if (store == NULL) {
         assert_out_of_memory(&status);
@@ -264,6 +280,7 @@ static bool fill_embedded(void *arg) {
     }
     failing_malloc_relieve();
     assert_int_equal(take(store, &quota, 100), STORE_OK);
+    assert_int_equal(take_once(store, &quota), STORE_OK);
     assert_true(metric_get(&metrics.overflowed) > 0);
     store_destroy(&store);
     return is_good;
@@ -271,7 +288,7 @@ static bool fill_embedded(void *arg) {
 
 static void test_the_embedded_store_decides_or_says_why_not(void **state) {
     (void)state;
-    failing_malloc_sweep(fill_embedded, NULL, 3);
+    failing_malloc_sweep(fill_embedded, NULL, 5);
 }
 
 /* ---- requests over a socket ---- */
@@ -334,8 +351,10 @@ static size_t put_request(uint8_t *out, size_t cap, uint64_t id, enum wire_call 
     static struct wire_request request;
     request = (struct wire_request){.id = id, .call = call, .n_checks = n_checks};
     for (size_t i = 0; i < n_checks; i++) {
-        request.checks[i] = (struct wire_check){
-            {(const uint8_t *)"demo", 4}, {(const uint8_t *)"hello", 5}, {(const uint8_t *)"alice", 5}, 1};
+        request.checks[i] = (struct wire_check){.tenant = {(const uint8_t *)"demo", 4},
+                                                .resource = {(const uint8_t *)"hello", 5},
+                                                .key = {(const uint8_t *)"alice", 5},
+                                                .cost = 1};
     }
     size_t n = wire_encode_request(&request, out, cap);
     assert_true(n > 0);

@@ -74,7 +74,7 @@ static void test_close_cancels_every_call_once(void **state) {
     turn_until(fixture->loop, fixture->n_requests == 1);
     assert_true(sluice_check_async(fixture->client, &bad, ask_on_done, &refused));
     sluice_close(&fixture->client);
-    ask_assert_done(&sent, SLUICE_CANCELLED, "the client was closed; the check may have been counted");
+    ask_assert_done(&sent, SLUICE_CANCELLED, "the client was closed; the call may have been counted");
     ask_assert_done(&refused, SLUICE_CANCELLED, "the client was closed; nothing was sent");
     client_fixture_attach(fixture, LONG_MS);
     ask_about(&waiting, "alice");

@@ -246,6 +246,82 @@ static void test_written_check_is_not_sent_again(void **state) {
     close_pair(&pair);
 }
 
+static struct sluice_check with_key(const char *idempotency_key) {
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    check.idempotency_key = idempotency_key;
+    check.idempotency_key_len = strlen(idempotency_key);
+    return check;
+}
+
+static void on_booked(void *arg, const struct sluice_booking *booking) {
+    ask_on_done(arg, booking->status, booking->message, NULL, 0);
+}
+
+static void test_written_check_with_an_idempotency_key_is_asked_elsewhere(void **state) {
+    struct pair pair;
+    struct ask one = {.fixture = *state}, batch = {.fixture = *state}, half = {.fixture = *state};
+    struct sluice_check checks[2] = {with_key("once"), with_key("twice")};
+    open_pair(&pair, *state, OPTIONS(.max_retries = 1));
+    pair.n_to_drop = 1;
+    assert_true(sluice_check_async(pair.fixture->client, checks, ask_on_done, &one));
+    turn_until(pair.fixture->loop, one.n_done > 0);
+    ask_assert_done(&one, SLUICE_OK, "");
+    assert_int_equal(pair.n_seen, 2);
+    assert_ptr_not_equal(pair.seen[0], pair.seen[1]);
+    pair.n_to_drop = 1;
+    assert_true(sluice_check_batch_async(pair.fixture->client, checks, 2, ask_on_done, &batch));
+    turn_until(pair.fixture->loop, batch.n_done > 0);
+    ask_assert_done(&batch, SLUICE_OK, "");
+    pair.n_to_drop = 1;
+    checks[1].idempotency_key_len = 0; /* this one might be counted twice */
+    assert_true(sluice_check_batch_async(pair.fixture->client, checks, 2, ask_on_done, &half));
+    turn_until(pair.fixture->loop, half.n_done > 0);
+    assert_int_equal(half.status, SLUICE_UNAVAILABLE);
+    close_pair(&pair);
+}
+
+static void test_lost_refund_is_sent_again_only_with_an_idempotency_key(void **state) {
+    struct pair pair;
+    struct ask one = {.fixture = *state}, other = {.fixture = *state};
+    struct sluice_check refund = with_key("once");
+    open_pair(&pair, *state, OPTIONS(.max_retries = 10));
+    pair.n_to_drop = 1;
+    assert_true(sluice_refund_async(pair.fixture->client, &refund, on_booked, &one));
+    turn_until(pair.fixture->loop, one.n_done > 0);
+    ask_assert_done(&one, SLUICE_OK, "");
+    assert_int_equal(pair.n_seen, 2);
+    pair.n_to_drop = 1;
+    refund.idempotency_key_len = 0;
+    assert_true(sluice_refund_async(pair.fixture->client, &refund, on_booked, &other));
+    turn_until(pair.fixture->loop, other.n_done > 0);
+    assert_int_equal(other.status, SLUICE_UNAVAILABLE);
+    assert_non_null(strstr(other.message, "lost; it may have been booked"));
+    assert_int_equal(pair.n_seen, 3);
+    close_pair(&pair);
+}
+
+static void test_settlement_nobody_can_tell_of_is_asked_elsewhere_with_its_key(void **state) {
+    struct pair pair;
+    struct ask one = {.fixture = *state}, other = {.fixture = *state};
+    struct sluice_check check = with_key("once");
+    struct sluice_settlement settlement = {.reservation_id = FAKE_RESERVATION, .tokens = 3};
+    open_pair(&pair, *state, OPTIONS(.max_retries = 10));
+    pair.refusal = WIRE_UNAVAILABLE;
+    pair.n_to_refuse = 1;
+    assert_true(sluice_settle_async(pair.fixture->client, &check, &settlement, on_booked, &one));
+    turn_until(pair.fixture->loop, one.n_done > 0);
+    ask_assert_done(&one, SLUICE_OK, "");
+    assert_int_equal(pair.n_seen, 2);
+    assert_ptr_not_equal(pair.seen[0], pair.seen[1]);
+    pair.n_to_refuse = 1;
+    check.idempotency_key_len = 0;
+    assert_true(sluice_settle_async(pair.fixture->client, &check, &settlement, on_booked, &other));
+    turn_until(pair.fixture->loop, other.n_done > 0);
+    ask_assert_done(&other, SLUICE_UNAVAILABLE, busy);
+    assert_int_equal(pair.n_seen, 3);
+    close_pair(&pair);
+}
+
 static void test_lost_peek_and_ping_are_asked_elsewhere(void **state) {
     struct pair pair;
     struct ask peek = {.fixture = *state}, ping = {.fixture = *state};
@@ -399,6 +475,9 @@ int main(void) {
         test(test_refusal_is_told_when_there_is_no_other),
         test(test_paused_call_is_cancelled_by_closing),
         test(test_written_check_is_not_sent_again),
+        test(test_written_check_with_an_idempotency_key_is_asked_elsewhere),
+        test(test_lost_refund_is_sent_again_only_with_an_idempotency_key),
+        test(test_settlement_nobody_can_tell_of_is_asked_elsewhere_with_its_key),
         test(test_lost_peek_and_ping_are_asked_elsewhere),
         test(test_peek_that_is_lost_again_and_again_is_given_up),
         test(test_unwritten_check_moves_to_the_other),

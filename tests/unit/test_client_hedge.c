@@ -1,7 +1,7 @@
 /* test_client_hedge.c — a late call is asked of a second frontend; whatever the two do, it ends once. */
 #include "tests/support/test_prelude.h"
 
-#include "client/client_hedge.h"
+#include "client/client_state.h"
 #include "server/base/clock.h"
 #include "tests/support/client_fixture.h"
 
@@ -299,7 +299,7 @@ static void test_closing_while_hedged_cancels_once(void **state) {
     open_pair(&pair, *state, CHECKS, CLIENT_LATENCY_MIN_SAMPLES);
     ask_both(&pair, &one, true);
     sluice_close(&pair.fixture->client);
-    ask_assert_done(&one, SLUICE_CANCELLED, "the client was closed; the check may have been counted");
+    ask_assert_done(&one, SLUICE_CANCELLED, "the client was closed; the call may have been counted");
     close_pair(&pair);
 }
 
@@ -344,6 +344,38 @@ static void test_hedging_is_a_wish(void **state) {
 
 static void test_checks_are_not_hedged_with_the_peeks(void **state) {
     assert_not_hedged(*state, PEEKS, CLIENT_LATENCY_MIN_SAMPLES, true);
+}
+
+static void test_what_may_be_made_twice_may_be_hedged(void **state) {
+    struct sluice_client *client = calloc(1, sizeof *client);
+    struct client_call call = {.client = client};
+    static const enum wire_call harmless[] = {WIRE_CALL_PEEK, WIRE_CALL_PING};
+    static const enum wire_call charging[] = {WIRE_CALL_CHECK, WIRE_CALL_CHECK_BATCH};
+    static const enum wire_call others[] = {WIRE_CALL_REFUND, WIRE_CALL_RESERVE, WIRE_CALL_SETTLE};
+    (void)state;
+    assert_non_null(client);
+    client->servers.n = 2;
+    for (client->hedging.what = SLUICE_HEDGE_PEEKS; client->hedging.what <= SLUICE_HEDGE_CHECKS;
+         client->hedging.what++) {
+        bool are_checks = client->hedging.what == SLUICE_HEDGE_CHECKS;
+        for (size_t i = 0; i < 2; i++) {
+            call.is_repeatable = false;
+            call.kind = harmless[i];
+            assert_true(client_hedge_may(&call));
+            call.kind = charging[i];
+            assert_int_equal(client_hedge_may(&call), are_checks);
+            call.is_repeatable = true;
+            assert_true(client_hedge_may(&call));
+        }
+        for (size_t i = 0; i < 3; i++) {
+            call.kind = others[i];
+            call.is_repeatable = false;
+            assert_false(client_hedge_may(&call));
+            call.is_repeatable = true;
+            assert_true(client_hedge_may(&call));
+        }
+    }
+    free(client);
 }
 
 static void test_few_samples_hedge_nothing(void **state) {
@@ -395,6 +427,7 @@ int main(void) {
         test(test_the_timeout_stays),
         test(test_hedging_is_a_wish),
         test(test_checks_are_not_hedged_with_the_peeks),
+        cmocka_unit_test(test_what_may_be_made_twice_may_be_hedged),
         test(test_few_samples_hedge_nothing),
         test(test_nothing_is_hedged_before_the_time_that_was_set),
         test(test_the_budget_holds_when_all_are_slow),

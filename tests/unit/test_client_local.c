@@ -50,6 +50,35 @@ static void test_figures_are_those_of_the_bucket(void **state) {
     assert_null(local);
 }
 
+static struct sluice_decision decide_at_most(struct client_local *local, uint64_t cost, bool is_peek,
+                                             int64_t now_us) {
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    struct sluice_decision decision = {.status = SLUICE_OK};
+    check.cost = cost;
+    check.at_most = true;
+    struct client_local_ask ask = client_local_ask_of(local, &check);
+    client_local_decide(local, &ask, is_peek, now_us, &decision);
+    return decision;
+}
+
+static void test_at_most_grants_what_is_there(void **state) {
+    struct client_local *local = create(100);
+    (void)state;
+    assert_true(decide_at_most(local, 100, true, 0).allowed);
+    assert_int_equal(decide_at_most(local, 100, true, 0).granted, 0);
+    assert_int_equal(decide_at_most(local, 2, false, 0).granted, 2);
+    struct sluice_decision decision = decide_at_most(local, 100, false, 0);
+    assert_true(decision.allowed);
+    assert_int_equal(decision.granted, 3);
+    assert_int_equal(decision.remaining, 0);
+    decision = decide_at_most(local, 100, false, 99999);
+    assert_false(decision.allowed);
+    assert_int_equal(decision.granted, 0);
+    assert_int_equal(decision.retry_after_us, 1); /* until there is one */
+    assert_int_equal(decide_at_most(local, 100, false, 100000).granted, 1);
+    client_local_destroy(&local);
+}
+
 static void test_peek_takes_nothing(void **state) {
     struct client_local *local = create(100);
     (void)state;
@@ -191,6 +220,7 @@ static void test_the_bound_holds_in_every_window(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures_are_those_of_the_bucket),
+        cmocka_unit_test(test_at_most_grants_what_is_there),
         cmocka_unit_test(test_peek_takes_nothing),
         cmocka_unit_test(test_texts_and_their_borders_tell_buckets_apart),
         cmocka_unit_test(test_cost_above_the_burst_is_never_granted),

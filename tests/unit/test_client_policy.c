@@ -12,8 +12,9 @@
 static struct sluice_decision decide_failed(enum sluice_status status, enum sluice_on_failure policy,
                                             bool is_answer) {
     struct sluice_decision decision;
+    struct client_local_ask ask = {.cost_tokens = 7};
     client_decision_fail(&decision, status, "why");
-    client_policy_apply(&(struct client_policy){.on_failure = policy}, NULL, false, is_answer, 0, &decision);
+    client_policy_apply(&(struct client_policy){.on_failure = policy}, &ask, false, is_answer, 0, &decision);
     assert_string_equal(decision.message, "why");
     return decision;
 }
@@ -22,6 +23,7 @@ static void assert_made_by_caller(const struct sluice_decision *decision, bool a
     assert_int_equal(decision->status, SLUICE_OK);
     assert_int_equal(decision->source, SLUICE_SOURCE_CALLER);
     assert_int_equal(decision->allowed, allowed);
+    assert_int_equal(decision->granted, allowed ? 7 : 0);
     assert_false(decision->matched);
     assert_true(decision->degraded);
     assert_int_equal(decision->retry_after_us, 0);
@@ -63,6 +65,26 @@ static void test_policy_leaves_decisions_alone(void **state) {
                         &decision);
     assert_false(decision.allowed);
     assert_int_equal(decision.source, SLUICE_SOURCE_STORE);
+}
+
+static void test_policy_grants_what_was_asked_for(void **state) {
+    struct client_policy allow = {.on_failure = SLUICE_ON_FAILURE_ALLOW}, deny = {SLUICE_ON_FAILURE_DENY, NULL};
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    struct sluice_decision decision;
+    (void)state;
+    assert_false(client_policy_reads_asks(&deny));
+    assert_true(client_policy_reads_asks(&allow));
+    check.cost = 0;
+    assert_int_equal(client_policy_ask_of(&allow, &check).cost_tokens, 1);
+    check.cost = 30;
+    struct client_local_ask ask = client_policy_ask_of(&allow, &check);
+    client_decision_fail(&decision, SLUICE_UNAVAILABLE, "why");
+    client_policy_apply(&allow, &ask, false, false, 0, &decision);
+    assert_int_equal(decision.granted, 30);
+    client_decision_fail(&decision, SLUICE_UNAVAILABLE, "why");
+    client_policy_apply(&allow, &ask, true, false, 0, &decision); /* a peek */
+    assert_true(decision.allowed);
+    assert_int_equal(decision.granted, 0);
 }
 
 /* ---- where a client asks it ---- */
@@ -303,6 +325,7 @@ int main(void) {
         cmocka_unit_test(test_policy_stands_in_for_a_missing_decision),
         cmocka_unit_test(test_policy_hides_no_fault),
         cmocka_unit_test(test_policy_leaves_decisions_alone),
+        cmocka_unit_test(test_policy_grants_what_was_asked_for),
         test(test_policy_decides_when_no_frontend_is_reached_but_not_for_a_ping),
         test(test_policy_decides_after_the_timeout),
         test(test_policy_decides_when_the_connection_ends),

@@ -206,11 +206,52 @@ static void test_options_may_be_absent(void **state) {
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_bookings_come_back(void **state) {
+    struct world *world = *state;
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    struct sluice_reservation reservation = {.ttl_ms = 1000};
+    struct sluice_decision decisions[2];
+    struct sluice_booking booking;
+    struct sluice_settlement settlement = {.tokens = 0};
+    assert_int_equal(sluice_reserve(world->client, &check, &reservation, decisions), SLUICE_OK);
+    assert_true(decisions[0].allowed);
+    memcpy(settlement.reservation_id, decisions[0].reservation_id, sizeof settlement.reservation_id);
+    assert_int_equal(sluice_settle(world->client, &check, &settlement, &booking), SLUICE_OK);
+    assert_int_equal(booking.returned, 3);
+    assert_int_equal(sluice_refund(world->client, &check, &booking), SLUICE_OK);
+    assert_int_equal(booking.remaining, 7);
+    assert_int_equal(sluice_check_all(world->client, (struct sluice_check[]){check, check}, 2, decisions),
+                     SLUICE_OK);
+    assert_true(decisions[0].allowed && decisions[1].allowed);
+    assert_int_equal(sluice_check_all(world->client, &check, 0, decisions), SLUICE_INVALID_ARGUMENT);
+    check.key_len = 257;
+    check.key = decisions;
+    assert_int_equal(sluice_refund(world->client, &check, &booking), SLUICE_INVALID_ARGUMENT);
+    assert_string_equal(booking.message, "key: 257 bytes, at most 256");
+}
+
+static void test_attached_client_books_nothing_blocking(void **state) {
+    struct sluice_check check = sluice_check_of("demo", "hello", "alice");
+    struct sluice_settlement settlement = {.tokens = 1};
+    struct sluice_booking booking;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct sluice_client *attached = sluice_attach(loop, NULL, NULL, 0);
+    (void)state;
+    assert_non_null(attached);
+    assert_int_equal(sluice_refund(attached, &check, &booking), SLUICE_INVALID_ARGUMENT);
+    assert_int_equal(sluice_settle(attached, &check, &settlement, &booking), SLUICE_INVALID_ARGUMENT);
+    assert_non_null(strstr(booking.message, "only the async calls"));
+    sluice_close(&attached);
+    ev_loop_destroy(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(test_check_and_peek_return_the_decision),
         test(test_batch_fills_every_decision),
         test(test_ping_has_no_message_when_all_is_well),
+        test(test_bookings_come_back),
+        cmocka_unit_test(test_attached_client_books_nothing_blocking),
         test(test_invalid_check_names_the_field),
         test(test_silence_ends_with_the_timeout),
         test(test_lost_connection_fails_one_call_and_not_the_next),

@@ -57,10 +57,10 @@ static void test_level_does_not_refill_over_what_is_out(void **state) {
     (void)state;
     struct fixture f = {0};
     (void)ask(&f, (struct lease_wish){.need_tokens = 150}, START_US);
-    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 900000);
+    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 240000);
     assert_int_equal(f.record.levels[0].utok, 50 * TOKEN);
     assert_int_equal(f.account.out_tokens, 150);
-    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 1999999);
+    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 2 * LEASE_EPOCH_US - 1);
     assert_int_equal(f.record.levels[0].utok, 50 * TOKEN);
     assert_int_equal(f.account.out_before_tokens, 150);
 }
@@ -69,8 +69,8 @@ static void test_level_does_not_refill_over_what_is_out(void **state) {
 static void test_what_nobody_tells_is_forgotten_with_its_epoch(void **state) {
     (void)state;
     struct fixture f = {0};
-    (void)ask(&f, (struct lease_wish){.need_tokens = 150}, START_US + 999999);
-    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 2000000 + 30000);
+    (void)ask(&f, (struct lease_wish){.need_tokens = 150}, START_US + LEASE_EPOCH_US - 1);
+    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 2 * LEASE_EPOCH_US + 30000);
     assert_int_equal(f.record.levels[0].utok, 80 * TOKEN);
     assert_int_equal(f.account.out_tokens + f.account.out_before_tokens, 0);
 }
@@ -87,7 +87,7 @@ static void test_tokens_come_back_once_and_only_while_accounted_for(void **state
     assert_int_equal(f.record.levels[0].utok, 140 * TOKEN);
     grant = ask(&f, (struct lease_wish){.need_tokens = 100}, START_US);
     back.told.epoch = grant.epoch;
-    (void)ask(&f, back, START_US + 2000000);
+    (void)ask(&f, back, START_US + 2 * LEASE_EPOCH_US);
     assert_int_equal(f.record.levels[0].utok, 100 * TOKEN); /* 200 less what was out */
 }
 
@@ -97,7 +97,7 @@ static void test_tokens_to_come_go_by_the_share_of_the_demand(void **state) {
     (void)ask(&f, (struct lease_wish){.need_tokens = 100, .seen_tokens = 100}, START_US);
     struct lease_wish all = {.only_returns = true, .told = {START_US / LEASE_EPOCH_US, 100, 0}};
     (void)ask(&f, all, START_US);
-    (void)ask(&f, (struct lease_wish){.need_tokens = 100, .seen_tokens = 9900}, START_US);
+    (void)ask(&f, (struct lease_wish){.need_tokens = 100, .seen_tokens = 2400}, START_US);
     struct lease_wish wish = {.need_tokens = 1, .extra_tokens = 400, .pace_per_s = 2500};
     struct lease_grant grant = ask(&f, wish, START_US);
     assert_int_equal(grant.n_there, 0);
@@ -114,13 +114,25 @@ static void test_tokens_to_come_go_by_the_share_of_the_demand(void **state) {
     assert_int_equal(grant.n_others, 150);
 }
 
+/* Whoever holds them may still spend them all at once, when what is to come has come. */
+static void test_nothing_is_to_come_while_all_is_out(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    (void)ask(&f, (struct lease_wish){.need_tokens = 195}, START_US);
+    struct lease_wish wish = {.need_tokens = 30, .pace_per_s = 5000};
+    struct lease_grant grant = ask(&f, wish, START_US);
+    assert_int_equal(grant.n_there, 5);
+    assert_int_equal(grant.n_to_come, 0);
+    assert_int_equal(f.account.out_tokens, 200);
+}
+
 static void test_nothing_extra_is_promised_while_demand_is_below_the_rate(void **state) {
     (void)state;
     struct fixture f = {0};
     (void)ask(&f, (struct lease_wish){.need_tokens = 190}, START_US);
     struct lease_wish told = {.only_returns = true, .told = {START_US / LEASE_EPOCH_US, 190, 0}};
     (void)ask(&f, told, START_US);
-    struct lease_wish wish = {.need_tokens = 1, .extra_tokens = 40, .seen_tokens = 1000, .pace_per_s = 1000};
+    struct lease_wish wish = {.need_tokens = 1, .extra_tokens = 40, .seen_tokens = 250, .pace_per_s = 1000};
     struct lease_grant grant = ask(&f, wish, START_US);
     assert_int_equal(grant.n_there, 10);
     assert_int_equal(grant.n_to_come, 0);
@@ -216,8 +228,18 @@ static void test_returned_tokens_find_no_more_room_than_was_used(void **state) {
 static void test_purse_too_old_is_not_told(void **state) {
     (void)state;
     struct lease_purse purse = fill(3, 0, 0, 0);
-    assert_false(lease_purse_has_to_be_told(&purse, START_US + 2000001));
-    assert_int_equal(lease_purse_tell(&purse, START_US + 2000001).n_tokens, 0);
+    assert_false(lease_purse_has_to_be_told(&purse, START_US + 2 * LEASE_EPOCH_US + 1));
+    assert_int_equal(lease_purse_tell(&purse, START_US + 2 * LEASE_EPOCH_US + 1).n_tokens, 0);
+}
+
+static void test_only_unused_tokens_are_worth_a_call(void **state) {
+    (void)state;
+    struct lease_purse purse = fill(3, 0, 0, 0);
+    int64_t when_us;
+    assert_true(lease_purse_has_to_be_told(&purse, START_US + 60000));
+    assert_int_equal(lease_purse_take(&purse, 3, START_US, &when_us), LEASE_TAKEN);
+    assert_false(lease_purse_has_to_be_told(&purse, START_US + 60000));
+    assert_int_equal(lease_purse_tell(&purse, START_US + 60000).n_tokens, 3);
 }
 
 static void test_slowest_limit_sets_the_pace_of_tokens_to_come(void **state) {
@@ -238,6 +260,7 @@ static void test_wish_asks_for_the_demand_of_a_lease_time(void **state) {
     (void)state;
     struct lease_pace pace = {0};
     struct lease_purse purse = fill(5, 0, 0, 0);
+    purse.sent_at_us = START_US + 900000;
     for (int i = 0; i < 1000; i++) {
         lease_pace_note(&pace, 2, START_US + i * INT64_C(1000));
     }
@@ -273,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_what_nobody_tells_is_forgotten_with_its_epoch),
         cmocka_unit_test(test_tokens_come_back_once_and_only_while_accounted_for),
         cmocka_unit_test(test_tokens_to_come_go_by_the_share_of_the_demand),
+        cmocka_unit_test(test_nothing_is_to_come_while_all_is_out),
         cmocka_unit_test(test_nothing_extra_is_promised_while_demand_is_below_the_rate),
         cmocka_unit_test(test_nothing_is_to_come_of_a_rate_too_slow),
         cmocka_unit_test(test_record_dated_anew_keeps_what_is_out),
@@ -281,6 +305,7 @@ int main(void) {
         cmocka_unit_test(test_late_reply_serves_who_waits_and_nobody_after),
         cmocka_unit_test(test_returned_tokens_find_no_more_room_than_was_used),
         cmocka_unit_test(test_purse_too_old_is_not_told),
+        cmocka_unit_test(test_only_unused_tokens_are_worth_a_call),
         cmocka_unit_test(test_slowest_limit_sets_the_pace_of_tokens_to_come),
         cmocka_unit_test(test_wish_asks_for_the_demand_of_a_lease_time),
         cmocka_unit_test(test_pace_forgets_in_a_quiet_second),

@@ -47,11 +47,43 @@ static void test_the_pool_has_a_cap(void **state) {
     request_pool_deinit(&pool);
 }
 
+static void test_names_become_the_requests_own(void **state) {
+    (void)state;
+    struct request_pool pool;
+    char lent[] = "demohelloalice";
+    request_pool_init(&pool);
+    struct request *batch = request_borrow(&pool, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        batch->items[i].call =
+            (struct limiter_call){.tenant = {(const uint8_t *)lent, 4},
+                                  .resource = {(const uint8_t *)lent + 4, 5},
+                                  .key = {i == 0 ? (const uint8_t *)lent + 9 : NULL, i == 0 ? 5 : 0}};
+    }
+    assert_true(request_keep_names(batch));
+    memset(lent, 'x', sizeof lent);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_memory_equal(batch->items[i].call.tenant.data, "demo", 4);
+        assert_memory_equal(batch->items[i].call.resource.data, "hello", 5);
+    }
+    assert_memory_equal(batch->items[0].call.key.data, "alice", 5);
+    assert_int_equal(batch->items[1].call.key.len, 0);
+    request_return(&pool, &batch);
+    struct request *one = request_borrow(&pool, 1); /* of those that are kept for reuse: their names are not */
+    one->items[0].call = (struct limiter_call){.tenant = {(const uint8_t *)lent, 4}};
+    assert_true(request_keep_names(one));
+    request_return(&pool, &one);
+    one = request_borrow(&pool, 1);
+    assert_null(one->names);
+    request_return(&pool, &one);
+    request_pool_deinit(&pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_warmest_request_comes_back),
         cmocka_unit_test(test_batches_are_not_kept),
         cmocka_unit_test(test_the_pool_has_a_cap),
+        cmocka_unit_test(test_names_become_the_requests_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static void test_reply_tells_grant_and_record(void **state) {
     struct lease_grant grant;
     struct bucket_record record;
     assert_true(script_lease_parse(reply_of(&usual, bytes), &asked, &grant, &record));
-    assert_int_equal(grant.epoch, START_US / 1000000);
+    assert_int_equal(grant.epoch, START_US / LEASE_EPOCH_US);
     assert_int_equal(grant.n_there, 10);
     assert_int_equal(grant.n_to_come, 3);
     assert_int_equal(grant.delay_us, 1000);

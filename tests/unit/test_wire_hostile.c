@@ -1,22 +1,8 @@
 /* test_wire_hostile.c — bytes that no honest peer sends: bounded memory, no crash, the id kept where readable. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/support/test_prelude.h"
+#include "tests/support/wire_fixture.h"
 
-#include <cmocka.h>
-
-#include "proto/frame.h"
-#include "proto/wire.h"
-
-#define LITERAL(text)                                                                                          \
-    { (const uint8_t *)(text), sizeof(text) - 1 }
-#define BYTES(text) ((struct wire_bytes)LITERAL(text))
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum { SAMPLE_BYTES = 512, N_SAMPLES = 5 };
+enum { SAMPLE_BYTES = 512, N_SAMPLES = 10, N_REQUESTS = 6 };
 
 struct sample {
     uint8_t bytes[SAMPLE_BYTES]; /* the body of a good message, to be cut and mutated */
@@ -47,26 +33,44 @@ static void make_samples(struct fixture *f) {
     request->traceparent = BYTES("00-0af7-b7ad-01");
     request->payload = BYTES("hello");
     request->n_checks = 3;
-    request->checks[0] = (struct wire_check){BYTES("demo"), BYTES("hello"), BYTES("alice"), 1};
-    request->checks[1] = (struct wire_check){BYTES("demo"), BYTES("hello"), BYTES("b\0b"), 200};
-    request->checks[2] = (struct wire_check){BYTES("acme"), BYTES("api.read"), BYTES(""), WIRE_COST_MAX};
-    static const enum wire_call calls[] = {WIRE_CALL_CHECK, WIRE_CALL_CHECK_BATCH, WIRE_CALL_PING};
-    for (size_t i = 0; i < COUNT(calls); i++) {
+    request->checks[0] = wire_fixture_check(BYTES("demo"), BYTES("hello"), BYTES("alice"), 1);
+    request->checks[1] = wire_fixture_check(BYTES("demo"), BYTES("hello"), BYTES("b\0b"), 200);
+    request->checks[2] = wire_fixture_check(BYTES("acme"), BYTES("api.read"), BYTES(""), WIRE_COST_MAX);
+    request->checks[0].at_most = request->all_or_nothing = true;
+    request->checks[0].idempotency_key = BYTES("k\0y");
+    request->ttl_ms = 30000;
+    request->on_timeout = WIRE_ON_TIMEOUT_STAND;
+    request->reservation_id = BYTES("0123456789abcdef");
+    static const enum wire_call calls[N_REQUESTS] = {WIRE_CALL_CHECK,  WIRE_CALL_CHECK_BATCH, WIRE_CALL_PING,
+                                                     WIRE_CALL_REFUND, WIRE_CALL_RESERVE,     WIRE_CALL_SETTLE};
+    for (size_t i = 0; i < N_REQUESTS; i++) {
         request->call = calls[i];
         keep_sample(f, i, wire_encode_request(request, f->frame, sizeof f->frame));
     }
     response->id = 300;
     response->n_items = 3;
-    response->items[0].decision = (struct wire_decision){
-        WIRE_DENY, WIRE_SOURCE_STORE, true, BYTES("per_key"), 10, 9, UINT64_MAX, 300000, 4, true, true};
+    response->items[0].decision = wire_fixture_largest_decision();
     response->items[1].status = WIRE_UNAVAILABLE;
     response->items[1].message = BYTES("store: \xc3\xa9");
     response->items[2].decision = (struct wire_decision){.verdict = WIRE_ALLOW, .limit = 10};
-    response->call = WIRE_CALL_CHECK_BATCH;
-    keep_sample(f, 3, wire_encode_response(response, f->frame, sizeof f->frame));
+    response->granted = true;
+    response->reservation_id = BYTES("0123456789abcdef");
+    response->booked = (struct wire_booked){.matched = true,
+                                            .returned = 1,
+                                            .taken = 300,
+                                            .limit_name = BYTES("per_key"),
+                                            .limit = 10,
+                                            .remaining = 9,
+                                            .repeated = true,
+                                            .degraded = true};
+    static const enum wire_call results[] = {WIRE_CALL_CHECK_BATCH, WIRE_CALL_RESERVE, WIRE_CALL_REFUND};
+    for (size_t i = 0; i < COUNT(results); i++) {
+        response->call = results[i];
+        keep_sample(f, N_REQUESTS + i, wire_encode_response(response, f->frame, sizeof f->frame));
+    }
     response->status = WIRE_INTERNAL;
     response->message = BYTES("limiter: \xe2\x82\xac");
-    keep_sample(f, 4, wire_encode_response(response, f->frame, sizeof f->frame));
+    keep_sample(f, N_SAMPLES - 1, wire_encode_response(response, f->frame, sizeof f->frame));
 }
 
 static int set_up(void **state) {
@@ -214,7 +218,7 @@ static void test_every_truncation_is_survived(void **state) {
 static void test_cut_inside_the_call_is_malformed_with_its_id(void **state) {
     struct fixture *f = *state;
     static const size_t call_at = 3 + 2 + 17; /* after id, timeout and traceparent */
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < N_REQUESTS; i++) {
         for (size_t n = call_at + 1; n < f->samples[i].n; n++) {
             f->request.id = 99;
             assert_int_equal(wire_decode_request(f->codec, f->samples[i].bytes, n, &f->request),

@@ -1,0 +1,483 @@
+/* test_service_calls.c — refunds, reservations, settlements and all-or-nothing batches, with a limiter that does as it
+ * is told. */
+#include "tests/support/test_prelude.h"
+
+#include <ev.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+#include "proto/wire.h"
+#include "server/net/service.h"
+
+/* ---- a limiter under the test's thumb, in the place of limit/limiter.c's ---- */
+
+enum { MAX_CALLS = 16, KEY_BYTES = 16 };
+
+struct limiter {
+    bool is_pending;
+    char denied_key[KEY_BYTES];  /* checks of it are denied */
+    enum decision_source source; /* of those allowed */
+    bool would_deny;
+    enum limiter_outcome outcome; /* of all but undos */
+    enum limiter_outcome undone;  /* of undos */
+    enum store_outcome store_outcome;
+    struct limiter_booking booking;
+    const uint8_t *first_reservation; /* not NULL: what is repeated */
+    int n_calls;
+    struct limiter_call seen[MAX_CALLS];
+    char keys[MAX_CALLS][KEY_BYTES];
+    struct limiter_call *calls[MAX_CALLS];
+};
+
+static void decide(struct limiter *limiter, struct limiter_call *call, const char *key) {
+    bool allowed = strcmp(key, limiter->denied_key) != 0;
+    call->outcome = call->is_undo ? limiter->undone : limiter->outcome;
+    call->store_outcome = limiter->store_outcome;
+    call->booking = limiter->booking;
+    call->decision = (struct decision){.allowed = allowed,
+                                       .matched = true,
+                                       .source = limiter->source,
+                                       .limit_name = "per_key",
+                                       .would_deny = limiter->would_deny,
+                                       .granted_tokens = allowed ? call->cost_tokens : 0,
+                                       .retry_after_us = allowed ? 0 : 9};
+    if (limiter->first_reservation != NULL) {
+        memcpy(call->reservation, limiter->first_reservation, sizeof call->reservation);
+        call->decision.repeated = true;
+    }
+}
+
+enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
+    int place = limiter->n_calls++;
+    (void)now_us;
+    assert_true(place < MAX_CALLS && call->key.len < KEY_BYTES);
+    limiter->seen[place] = *call;
+    limiter->calls[place] = call;
+    memcpy(limiter->keys[place], call->key.data, call->key.len);
+    if (limiter->is_pending) {
+        return LIMITER_PENDING;
+    }
+    decide(limiter, call, limiter->keys[place]);
+    return LIMITER_DONE;
+}
+
+static void conclude(struct limiter *limiter, int place) {
+    decide(limiter, limiter->calls[place], limiter->keys[place]);
+    limiter->calls[place]->done(limiter->calls[place]);
+}
+
+const char *limiter_outcome_text(enum limiter_outcome outcome) {
+    return outcome == LIMITER_NOT_FOUND ? "reservation_id: unknown" : "idempotency_key: was used";
+}
+
+/* ---- the bench ---- */
+
+struct bench {
+    struct ev_loop *loop;
+    struct limiter limiter;
+    struct service_metrics metrics;
+    struct conn_metrics conn_metrics;
+    struct service *service;
+    struct conn_host host;
+    struct wire_codec *codec;
+    int peer;
+    struct wire_request request;
+    struct wire_response response;
+    uint8_t out[FRAME_MAX_BYTES], in[FRAME_MAX_BYTES];
+};
+
+static int setup(void **state) {
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
+    struct conn_options conn_options = {.max_connections = 4,
+                                        .max_fd = 1000,
+                                        .max_inflight = 1000,
+                                        .max_output_bytes = 1 << 20,
+                                        .frame_timeout_us = 1000000};
+    int pair[2];
+    assert_non_null(bench);
+    bench->limiter.source = DECISION_STORE;
+    bench->loop = ev_loop_new(EVFLAG_AUTO);
+    bench->service = service_create(&service_options, &bench->limiter, &bench->metrics);
+    bench->codec = wire_codec_create();
+    conn_host_init(&bench->host, bench->loop, &conn_options, &bench->conn_metrics, service_on_frame,
+                   service_on_closed, bench->service);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    conn_adopt(&bench->host, pair[1]);
+    bench->peer = pair[0];
+    *state = bench;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct bench *bench = *state;
+    conn_host_deinit(&bench->host);
+    service_destroy(&bench->service);
+    wire_codec_destroy(&bench->codec);
+    ev_loop_destroy(bench->loop);
+    close(bench->peer);
+    free(bench);
+    return 0;
+}
+
+static struct wire_bytes text(const char *string) {
+    return (struct wire_bytes){.data = (const uint8_t *)string, .len = strlen(string)};
+}
+
+static void turn(struct bench *bench) {
+    for (int i = 0; i < 3; i++) {
+        ev_run(bench->loop, EVRUN_NOWAIT);
+    }
+}
+
+static void send_request(struct bench *bench) {
+    size_t n = wire_encode_request(&bench->request, bench->out, sizeof bench->out);
+    assert_true(n > 0);
+    assert_int_equal(send(bench->peer, bench->out, n, 0), n);
+    turn(bench);
+}
+
+static const struct wire_response *receive(struct bench *bench) {
+    struct frame frame;
+    turn(bench);
+    ssize_t n = recv(bench->peer, bench->in, sizeof bench->in, 0);
+    assert_true(n > 0);
+    assert_int_equal(frame_parse(bench->in, (size_t)n, &frame), FRAME_READY);
+    assert_int_equal(frame.total_bytes, n);
+    assert_int_equal(wire_decode_response(bench->codec, frame.body, frame.body_bytes, &bench->response),
+                     WIRE_DECODED);
+    return &bench->response;
+}
+
+static void expect_nothing(struct bench *bench) {
+    uint8_t byte;
+    turn(bench);
+    assert_int_equal(recv(bench->peer, &byte, 1, 0), -1);
+}
+
+static void expect_text(struct wire_bytes bytes, const char *expected) {
+    assert_int_equal(bytes.len, strlen(expected));
+    assert_memory_equal(bytes.data, expected, bytes.len);
+}
+
+static const struct wire_response *ask(struct bench *bench, enum wire_call call, uint64_t tokens) {
+    bench->request.id = 7;
+    bench->request.call = call;
+    bench->request.n_checks = 1;
+    bench->request.checks[0] = (struct wire_check){.tenant = text("demo"),
+                                                   .resource = text("hello"),
+                                                   .key = text("alice"),
+                                                   .cost = tokens,
+                                                   .idempotency_key = text("once")};
+    send_request(bench);
+    return receive(bench);
+}
+
+/* ---- one call ---- */
+
+static void test_wishes_of_a_check_reach_the_limiter(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->request.checks[0] = (struct wire_check){
+        .tenant = text("demo"), .resource = text("hello"), .key = text("alice"), .cost = 5, .at_most = true};
+    send_request(bench);
+    assert_int_equal(receive(bench)->items[0].decision.granted, 5);
+    assert_int_equal(bench->limiter.seen[0].kind, LIMITER_CHECK);
+    assert_true(bench->limiter.seen[0].at_most);
+    assert_int_equal(bench->limiter.seen[0].idempotency_key.len, 0);
+    (void)ask(bench, WIRE_CALL_CHECK, 1);
+    assert_false(bench->limiter.seen[1].at_most);
+    assert_int_equal(bench->limiter.seen[1].idempotency_key.len, 4);
+}
+
+static void test_refund_is_booked(void **state) {
+    struct bench *bench = *state;
+    bench->limiter.booking = (struct limiter_booking){.matched = true,
+                                                      .limit_name = "per_key",
+                                                      .limit_tokens = 10,
+                                                      .remaining_tokens = 8,
+                                                      .returned_tokens = 4};
+    const struct wire_response *response = ask(bench, WIRE_CALL_REFUND, 5);
+    assert_int_equal(response->id, 7);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->call, WIRE_CALL_REFUND);
+    assert_int_equal(response->booked.returned, 4);
+    assert_int_equal(response->booked.remaining, 8);
+    expect_text(response->booked.limit_name, "per_key");
+    assert_int_equal(bench->limiter.seen[0].kind, LIMITER_REFUND);
+    assert_int_equal(bench->limiter.seen[0].cost_tokens, 5);
+    assert_false(bench->limiter.seen[0].is_undo);
+    assert_int_equal(metric_get(&bench->metrics.refund_requests), 1);
+}
+
+static void test_reservation_has_an_id_of_its_own(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.ttl_ms = 1500, .on_timeout = WIRE_ON_TIMEOUT_RETURN};
+    const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->call, WIRE_CALL_RESERVE);
+    assert_int_equal(response->items[0].decision.granted, 5);
+    assert_int_equal(response->reservation_id.len, WIRE_RESERVATION_ID_BYTES);
+    assert_memory_equal(response->reservation_id.data, bench->limiter.seen[0].reservation,
+                        WIRE_RESERVATION_ID_BYTES);
+    assert_int_equal(bench->limiter.seen[0].kind, LIMITER_RESERVE);
+    assert_int_equal(bench->limiter.seen[0].ttl_us, 1500000);
+    assert_true(bench->limiter.seen[0].returns_on_timeout);
+    bench->request.on_timeout = WIRE_ON_TIMEOUT_STAND;
+    (void)ask(bench, WIRE_CALL_RESERVE, 5);
+    assert_false(bench->limiter.seen[1].returns_on_timeout);
+    assert_memory_not_equal(bench->limiter.seen[0].reservation, bench->limiter.seen[1].reservation,
+                            WIRE_RESERVATION_ID_BYTES);
+    assert_int_equal(metric_get(&bench->metrics.reserve_requests), 2);
+}
+
+static void test_repeated_reservation_is_the_first_one(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.ttl_ms = 1500};
+    bench->limiter.first_reservation = (const uint8_t *)"0123456789abcdef";
+    const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
+    expect_text(response->reservation_id, "0123456789abcdef");
+    assert_true(response->items[0].decision.repeated);
+}
+
+static void test_denied_reservation_has_no_id(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.ttl_ms = 1500};
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "alice");
+    const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->items[0].decision.verdict, WIRE_DENY);
+    assert_int_equal(response->items[0].decision.retry_after_us, 9);
+    assert_int_equal(response->reservation_id.len, 0);
+}
+
+static void test_reservation_without_a_bucket_is_settled_without_the_limiter(void **state) {
+    struct bench *bench = *state;
+    static const uint8_t nothing[WIRE_RESERVATION_ID_BYTES];
+    bench->request = (struct wire_request){.ttl_ms = 1500};
+    bench->limiter.source = DECISION_NONE;
+    const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
+    assert_int_equal(response->reservation_id.len, sizeof nothing);
+    assert_memory_equal(response->reservation_id.data, nothing, sizeof nothing);
+    bench->request = (struct wire_request){.reservation_id = {nothing, sizeof nothing}};
+    response = ask(bench, WIRE_CALL_SETTLE, 3);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->call, WIRE_CALL_REFUND);
+    assert_true(response->booked.degraded);
+    assert_int_equal(bench->limiter.n_calls, 1);
+}
+
+static void test_settlement_is_booked_or_not_found(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.reservation_id = text("0123456789abcdef")};
+    bench->limiter.booking =
+        (struct limiter_booking){.matched = true, .limit_name = "per_key", .taken_tokens = 2, .repeated = true};
+    const struct wire_response *response = ask(bench, WIRE_CALL_SETTLE, 0);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_int_equal(response->booked.taken, 2);
+    assert_true(response->booked.repeated);
+    assert_int_equal(bench->limiter.seen[0].kind, LIMITER_SETTLE);
+    assert_int_equal(bench->limiter.seen[0].cost_tokens, 0);
+    assert_memory_equal(bench->limiter.seen[0].reservation, "0123456789abcdef", 16);
+    bench->limiter.outcome = LIMITER_NOT_FOUND;
+    response = ask(bench, WIRE_CALL_SETTLE, 0);
+    assert_int_equal(response->status, WIRE_NOT_FOUND);
+    expect_text(response->message, "reservation_id: unknown");
+    bench->limiter.outcome = LIMITER_KEY_REUSED;
+    response = ask(bench, WIRE_CALL_SETTLE, 0);
+    assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
+    expect_text(response->message, "idempotency_key: was used");
+    assert_int_equal(metric_get(&bench->metrics.settle_requests), 3);
+}
+
+static void test_booking_that_nobody_can_tell_of_is_unavailable(void **state) {
+    struct bench *bench = *state;
+    char expected[256];
+    bench->limiter.outcome = LIMITER_UNDECIDED;
+    bench->limiter.store_outcome = STORE_TIMEOUT;
+    const struct wire_response *response = ask(bench, WIRE_CALL_REFUND, 5);
+    assert_int_equal(response->status, WIRE_UNAVAILABLE);
+    snprintf(expected, sizeof expected, "%s; it may have been booked", store_outcome_text(STORE_TIMEOUT));
+    expect_text(response->message, expected);
+}
+
+static void test_bad_calls_do_not_reach_the_limiter(void **state) {
+    struct bench *bench = *state;
+    bench->request = (struct wire_request){.ttl_ms = 0};
+    assert_int_equal(ask(bench, WIRE_CALL_RESERVE, 5)->status, WIRE_INVALID_ARGUMENT);
+    expect_text(bench->response.message, "ttl_ms: 0, at least 1");
+    bench->request = (struct wire_request){.reservation_id = text("short")};
+    assert_int_equal(ask(bench, WIRE_CALL_SETTLE, 5)->status, WIRE_INVALID_ARGUMENT);
+    expect_text(bench->response.message, "reservation_id: 5 bytes, it has 16");
+    assert_int_equal(ask(bench, WIRE_CALL_REFUND, 0)->status, WIRE_INVALID_ARGUMENT);
+    expect_text(bench->response.message, "tokens: 0, at least 1");
+    assert_int_equal(ask(bench, WIRE_CALL_PEEK, 1)->status, WIRE_INVALID_ARGUMENT);
+    expect_text(bench->response.message, "idempotency_key: a peek takes nothing and has none");
+    assert_int_equal(bench->limiter.n_calls, 0);
+}
+
+/* ---- all or nothing ---- */
+
+static void ask_all(struct bench *bench, const char *const *keys, size_t n) {
+    bench->request =
+        (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .all_or_nothing = true, .n_checks = n};
+    for (size_t i = 0; i < n; i++) {
+        bench->request.checks[i] = (struct wire_check){
+            .tenant = text("demo"), .resource = text("hello"), .key = text(keys[i]), .cost = i + 1};
+    }
+    send_request(bench);
+}
+
+static const char *const abc[] = {"a", "b", "c"};
+
+static void test_all_are_granted(void **state) {
+    struct bench *bench = *state;
+    ask_all(bench, abc, 3);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_true(response->granted);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(response->items[i].decision.verdict, WIRE_ALLOW);
+        assert_int_equal(response->items[i].decision.granted, i + 1);
+    }
+    assert_int_equal(bench->limiter.n_calls, 3);
+}
+
+static void assert_returned(const struct wire_decision *decision, uint64_t granted) {
+    assert_int_equal(decision->verdict, WIRE_DENY);
+    assert_true(decision->returned);
+    assert_int_equal(decision->granted, granted);
+}
+
+static void assert_undo(const struct bench *bench, int place, const char *key, int64_t tokens) {
+    const struct limiter_call *undo = &bench->limiter.seen[place];
+    assert_true(undo->is_undo);
+    assert_int_equal(undo->kind, LIMITER_REFUND);
+    assert_int_equal(undo->undo_source, DECISION_STORE);
+    assert_int_equal(undo->cost_tokens, tokens);
+    assert_int_equal(undo->idempotency_key.len, 0);
+    assert_string_equal(bench->limiter.keys[place], key);
+}
+
+static void test_one_denial_gives_the_others_back(void **state) {
+    struct bench *bench = *state;
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "b");
+    ask_all(bench, abc, 3);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->status, WIRE_OK);
+    assert_false(response->granted);
+    assert_returned(&response->items[0].decision, 0);
+    assert_int_equal(response->items[1].decision.verdict, WIRE_DENY);
+    assert_false(response->items[1].decision.returned);
+    assert_int_equal(response->items[1].decision.retry_after_us, 9);
+    assert_returned(&response->items[2].decision, 0);
+    assert_int_equal(bench->limiter.n_calls, 5);
+    assert_undo(bench, 3, "a", 1);
+    assert_undo(bench, 4, "c", 3);
+    assert_int_equal(metric_get(&bench->metrics.returned), 2);
+}
+
+static void test_answer_waits_for_what_goes_back(void **state) {
+    struct bench *bench = *state;
+    bench->limiter.is_pending = true;
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "a");
+    ask_all(bench, abc, 3);
+    conclude(&bench->limiter, 2);
+    conclude(&bench->limiter, 0);
+    expect_nothing(bench);
+    conclude(&bench->limiter, 1);
+    assert_int_equal(bench->limiter.n_calls, 5);
+    assert_undo(bench, 3, "b", 2);
+    assert_undo(bench, 4, "c", 3);
+    expect_nothing(bench);
+    assert_int_equal(metric_get(&bench->metrics.pending), 1);
+    conclude(&bench->limiter, 4);
+    bench->limiter.undone = LIMITER_UNDECIDED;
+    conclude(&bench->limiter, 3);
+    const struct wire_response *response = receive(bench);
+    assert_false(response->granted);
+    assert_returned(&response->items[1].decision, 2); /* nobody can say that it is back */
+    assert_returned(&response->items[2].decision, 0);
+    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+}
+
+static void test_what_took_nothing_is_not_given_back(void **state) {
+    struct bench *bench = *state;
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "c");
+    bench->limiter.source = DECISION_NONE;
+    ask_all(bench, abc, 3);
+    assert_returned(&receive(bench)->items[0].decision, 0);
+    assert_int_equal(bench->limiter.n_calls, 3);
+    bench->limiter.source = DECISION_STORE;
+    bench->limiter.would_deny = true;
+    ask_all(bench, abc, 3);
+    assert_returned(&receive(bench)->items[0].decision, 0);
+    assert_int_equal(bench->limiter.n_calls, 6);
+}
+
+static void test_what_nobody_can_decide_spoils_the_batch(void **state) {
+    struct bench *bench = *state;
+    bench->limiter.is_pending = true;
+    bench->limiter.store_outcome = STORE_NO_MEMORY;
+    ask_all(bench, abc, 2);
+    conclude(&bench->limiter, 0);
+    bench->limiter.outcome = LIMITER_UNDECIDED;
+    conclude(&bench->limiter, 1);
+    conclude(&bench->limiter, 2);
+    const struct wire_response *response = receive(bench);
+    assert_false(response->granted);
+    assert_returned(&response->items[0].decision, 0);
+    assert_int_equal(response->items[1].status, WIRE_RESOURCE_EXHAUSTED);
+}
+
+static void test_one_bad_check_refuses_the_batch(void **state) {
+    struct bench *bench = *state;
+    ask_all(bench, (const char *const[]){"a", "b"}, 2);
+    (void)receive(bench);
+    bench->request.checks[1].tenant.len = 0;
+    send_request(bench);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
+    expect_text(response->message, "checks[1].tenant: empty");
+    assert_int_equal(bench->limiter.n_calls, 2);
+}
+
+static void test_orphaned_batch_still_gives_back(void **state) {
+    struct bench *bench = *state;
+    bench->limiter.is_pending = true;
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "a");
+    ask_all(bench, abc, 2);
+    assert_int_equal(send(bench->peer, "\1", 1, 0), 1); /* breaks the framing */
+    turn(bench);
+    conclude(&bench->limiter, 0);
+    conclude(&bench->limiter, 1);
+    assert_undo(bench, 2, "b", 2);
+    conclude(&bench->limiter, 2);
+    assert_int_equal(metric_get(&bench->metrics.orphaned), 1);
+    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(test_wishes_of_a_check_reach_the_limiter),
+        test(test_refund_is_booked),
+        test(test_reservation_has_an_id_of_its_own),
+        test(test_repeated_reservation_is_the_first_one),
+        test(test_denied_reservation_has_no_id),
+        test(test_reservation_without_a_bucket_is_settled_without_the_limiter),
+        test(test_settlement_is_booked_or_not_found),
+        test(test_booking_that_nobody_can_tell_of_is_unavailable),
+        test(test_bad_calls_do_not_reach_the_limiter),
+        test(test_all_are_granted),
+        test(test_one_denial_gives_the_others_back),
+        test(test_answer_waits_for_what_goes_back),
+        test(test_what_took_nothing_is_not_given_back),
+        test(test_what_nobody_can_decide_spoils_the_batch),
+        test(test_one_bad_check_refuses_the_batch),
+        test(test_orphaned_batch_still_gives_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
