@@ -206,7 +206,9 @@ static void test_denial_writes_nothing(void **state) {
         assert_int_equal(raw_decide(world->raw[i % 2], check)->verdict, WIRE_DENY);
     }
     assert_int_equal(cluster_info(cluster, port, "commandstats", "cmdstat_set:calls="), n_sets);
-    assert_int_equal(cluster_info(cluster, port, "commandstats", "cmdstat_evalsha:calls="), n_evals + 100);
+    /* Each frontend asks once: until a token can be there, it knows. */
+    assert_in_range(cluster_info(cluster, port, "commandstats", "cmdstat_evalsha:calls="), n_evals + 1,
+                    n_evals + 4);
     assert_int_equal(cluster_info(cluster, port, "persistence", "rdb_changes_since_last_save:"), n_changes);
 }
 
@@ -330,6 +332,7 @@ static void test_breaker_leaves_hanging_master_alone_and_finds_it_again(void **s
     struct raw_client *raw = raw_open(&frontend);
     cluster_signal(cluster, port, SIGSTOP);
     raw_check_request(raw, 1, raw_check_of("t", "many", "hanging"));
+    raw->request.timeout_ms = 40;  /* those of one key wait for each other */
     for (int i = 0; i < 20; i++) { /* enough to notice that none is answered */
         raw_send(raw, &raw->request);
         harness_sleep_ms(10);
