@@ -55,7 +55,7 @@ program = $(patsubst %.c,$(OUT)/%,$(1))
 GENERATED_OBJ := $(OUT)/proto/sluice.pb-c.o $(OUT)/lua/scripts.o
 PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
 LIBSLUICE_SRC := $(CLIENT_SRC) $(PROTO_SRC) $(patsubst %,server/base/%.c,buf clock ensure hash status) \
-	$(patsubst %,server/core/%.c,bucket table)
+	$(patsubst %,server/core/%.c,bucket calendar table window)
 LIBSLUICE_OBJ := $(call object,$(LIBSLUICE_SRC)) $(OUT)/proto/sluice.pb-c.o
 LIBSLUICE_LIBS := -lev -lprotobuf-c -lxxhash
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))

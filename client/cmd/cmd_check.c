@@ -5,21 +5,21 @@
 #include <string.h>
 
 #include "client/cmd/commands.h"
+#include "client/cmd/outcome.h"
 #include "client/cmd/report.h"
 #include "client/cmd/show.h"
 #include "client/cmd/target.h"
 #include "client/sluice.h"
 #include "proto/wire.h"
 #include "server/base/clock.h"
-#include "server/core/bucket.h"
 
 enum { COUNT_MAX = 1000000000 };
 
 struct check_options {
     struct options_list servers;
     int64_t timeout_us, cost, count;
-    const char *on_failure;
-    bool is_peek, is_json;
+    const char *on_failure, *idempotency_key;
+    bool is_peek, is_at_most, is_json;
 };
 
 static const struct check_options defaults = {
@@ -30,6 +30,10 @@ static const struct option_spec options_table[] = {
     {"cost", "N", OPTION_COUNT, OPTION(cost), 1, WIRE_COST_MAX, "tokens the check takes"},
     {"count", "N", OPTION_COUNT, OPTION(count), 1, COUNT_MAX,
      "ask so many times, one after another, and sum up"},
+    {"at-most", NULL, OPTION_FLAG, OPTION(is_at_most), 0, 0,
+     "be content with what is there of the cost, at least 1"},
+    {"idempotency-key", "KEY", OPTION_TEXT, OPTION(idempotency_key), 0, 0,
+     "count once, however often it is made with this key in 5 minutes"},
     {"peek", NULL, OPTION_FLAG, OPTION(is_peek), 0, 0, "look without taking"},
     {"server", "HOST:PORT", OPTION_LIST, OPTION(servers), 0, 0, TARGET_SERVER_HELP},
     {"timeout", "DURATION", OPTION_DURATION_US, OPTION(timeout_us), 1000, TARGET_TIMEOUT_MAX_US,
@@ -42,57 +46,6 @@ struct check_counts {
     int64_t n_allowed, n_denied, n_failed;
     int64_t n_by_policy; /* of those allowed and denied */
 };
-
-/* A wait that no clock will see the end of: the cost is above the burst. */
-static bool is_never(uint64_t us) {
-    return us >= (uint64_t)BUCKET_MAX_EXACT;
-}
-
-static void print_decision(const struct sluice_decision *decision) {
-    printf("%s", decision->allowed ? "ALLOW" : "DENY");
-    if (decision->source == SLUICE_SOURCE_CALLER) {
-        printf("  source caller: %s\n", decision->message);
-        return;
-    }
-    if (!decision->matched) {
-        printf("  no quota matches\n");
-        return;
-    }
-    const char *shadow = decision->would_deny ? ", would deny (shadow mode)" : "";
-    if (decision->source == SLUICE_SOURCE_NONE) {
-        bool is_banned = decision->limit_name[0] != '\0';
-        printf("  %s%s\n", is_banned ? "banned: the rate is 0" : "unlimited", shadow);
-        return;
-    }
-    printf("  remaining %" PRIu64 "/%" PRIu64, decision->remaining, decision->limit);
-    if (!decision->allowed && is_never(decision->retry_after_us)) {
-        printf("  never granted: the cost is above the burst");
-    } else if (!decision->allowed) {
-        printf("  retry after %s", show_duration(decision->retry_after_us).text);
-    } else if (decision->wait_us > 0) {
-        printf("  wait %s", show_duration(decision->wait_us).text);
-    }
-    printf("  reset %s  source %s%s%s\n", show_duration(decision->reset_after_us).text,
-           sluice_source_text(decision->source), decision->degraded ? ", degraded" : "", shadow);
-}
-
-static bool print_decision_json(const struct sluice_decision *decision) {
-    return report_print_json(
-        stdout,
-        json_pack(
-            "{s:s, s:b, s:b, s:b, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o*}", "decision",
-            decision->allowed ? "allow" : "deny", "matched", decision->matched, "degraded", decision->degraded,
-            "would_deny", decision->would_deny, "source", sluice_source_text(decision->source), "limit_name",
-            report_make_json_text(decision->limit_name), "limit", (json_int_t)decision->limit, "remaining",
-            (json_int_t)decision->remaining, "retry_after_us", (json_int_t)decision->retry_after_us,
-            "reset_after_us", (json_int_t)decision->reset_after_us, "wait_us", (json_int_t)decision->wait_us,
-            "message", decision->message[0] != '\0' ? report_make_json_text(decision->message) : NULL));
-}
-
-static void print_failure(const struct sluice_decision *decision) {
-    fprintf(stderr, "sluice check: %s: %s%s\n", sluice_status_text(decision->status), decision->message,
-            target_advice(decision->status, decision->message));
-}
 
 static bool print_sum(const struct check_options *options, const struct check_counts *sum, int64_t took_us) {
     if (options->is_json) {
@@ -125,12 +78,12 @@ static int check_one(struct sluice_client *client, const struct check_options *o
     struct sluice_decision decision;
     ask(client, options->is_peek, check, &decision);
     if (decision.status != SLUICE_OK) {
-        print_failure(&decision);
+        outcome_print_failure(stderr, "check", decision.status, decision.message);
         return EXIT_ERROR;
     }
     if (!options->is_json) {
-        print_decision(&decision);
-    } else if (!print_decision_json(&decision)) {
+        outcome_print_decision(stdout, &decision, options->is_at_most);
+    } else if (!report_print_json(stdout, outcome_make_decision(&decision))) {
         fputs("sluice check: out of memory\n", stderr);
         return EXIT_ERROR;
     }
@@ -149,7 +102,7 @@ static int check_many(struct sluice_client *client, const struct check_options *
             *(decision.allowed ? &sum.n_allowed : &sum.n_denied) += 1;
             sum.n_by_policy += decision.source == SLUICE_SOURCE_CALLER;
         } else if (sum.n_failed++ == 0) {
-            print_failure(&decision);
+            outcome_print_failure(stderr, "check", decision.status, decision.message);
         }
     }
     if (!print_sum(options, &sum, clock_mono_us() - began_at_us)) {
@@ -189,8 +142,9 @@ static int run(const void *options_read, char *const *arguments) {
         fprintf(stderr, "sluice check: %s\n", status.text);
         return code;
     }
-    struct sluice_check check = sluice_check_of(arguments[0], arguments[1], arguments[2]);
+    struct sluice_check check = target_check_of(arguments, options->idempotency_key);
     check.cost = (uint64_t)options->cost;
+    check.at_most = options->is_at_most;
     code = (options->count > 1 ? check_many : check_one)(client, options, &check);
     sluice_close(&client);
     return code;
@@ -213,7 +167,7 @@ const struct command cmd_check = {
              "that; its\n"
              "source is \"caller\". Waits are rounded up; in JSON a retry_after_us of 2^53 means never.\n"
              "\"degraded\": the store was not asked; the frontend decided by itself, or --on-failure did.\n"
-             "\"would_deny\": allowed because the quota is in shadow mode.\n\n"
+             "\"would_deny\": allowed because the quota is in shadow mode. \"granted\": the tokens granted.\n\n"
              "  sluice check demo hello alice\n"
              "  sluice check demo hello alice --count 20 --json\n",
     .run = run,

@@ -7,10 +7,14 @@
 /* Exit codes; scripts rely on them. */
 enum { EXIT_ALLOWED = 0, EXIT_DENIED = 1, EXIT_ERROR = 2 };
 
+extern const struct command cmd_batch;
 extern const struct command cmd_bench;
 extern const struct command cmd_check;
 extern const struct command cmd_ping;
+extern const struct command cmd_refund;
 extern const struct command cmd_replay;
+extern const struct command cmd_reserve;
+extern const struct command cmd_settle;
 extern const struct command cmd_simulate;
 
 #endif

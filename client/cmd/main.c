@@ -11,7 +11,9 @@
 
 enum { ARGUMENTS_MAX = 8 };
 
-static const struct command *const commands[] = {&cmd_check, &cmd_replay, &cmd_simulate, &cmd_bench, &cmd_ping};
+static const struct command *const commands[] = {&cmd_check,    &cmd_batch,  &cmd_refund,
+                                                 &cmd_reserve,  &cmd_settle, &cmd_replay,
+                                                 &cmd_simulate, &cmd_bench,  &cmd_ping};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find_command(const char *name) {

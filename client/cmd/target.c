@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/wire.h"
+#include "server/base/units.h"
+
 /* Cuts `text` at its commas. */
 static bool split_servers(char *text, struct options_list *servers, struct status *status) {
     char *rest = NULL;
@@ -43,6 +46,36 @@ bool target_init(struct target *target, const struct options_list *given, const 
 void target_deinit(struct target *target) {
     free(target->environment);
     *target = (struct target){.environment = NULL};
+}
+
+struct sluice_client *target_open(const struct options_list *given, const char *environment, int64_t timeout_us,
+                                  struct status *status) {
+    struct target target;
+    if (!target_init(&target, given, environment, timeout_us, status)) {
+        return NULL;
+    }
+    struct sluice_client *client = sluice_open(&target.options, status->text, sizeof status->text);
+    target_deinit(&target);
+    return client;
+}
+
+struct sluice_check target_check_of(char *const *arguments, const char *idempotency_key) {
+    struct sluice_check check = sluice_check_of(arguments[0], arguments[1], arguments[2]);
+    check.idempotency_key = idempotency_key;
+    check.idempotency_key_len = idempotency_key != NULL ? strlen(idempotency_key) : 0;
+    return check;
+}
+
+bool target_read_tokens(const char *name, const char *text, int64_t min, uint64_t *tokens,
+                        struct status *status) {
+    struct bytes bytes = {(const uint8_t *)text, strlen(text)};
+    struct status reason = {""};
+    int64_t value;
+    if (!units_read_integer(bytes, min, WIRE_COST_MAX, &value, &reason)) {
+        return status_fail(status, "%s: %s", name, reason.text);
+    }
+    *tokens = (uint64_t)value;
+    return true;
 }
 
 const char *target_advice(enum sluice_status status, const char *message) {

@@ -1,4 +1,5 @@
-/* target.h — which frontends a command asks: --server, else SLUICE_SERVER, else the library's default. */
+/* target.h — which frontends a command asks: --server, else SLUICE_SERVER, else the library's default; and about whose
+ * bucket. */
 #ifndef SLUICE_CLIENT_CMD_TARGET_H
 #define SLUICE_CLIENT_CMD_TARGET_H
 
@@ -26,6 +27,17 @@ struct target {
 bool target_init(struct target *target, const struct options_list *given, const char *environment,
                  int64_t timeout_us, struct status *status) __attribute__((warn_unused_result));
 void target_deinit(struct target *target);
+
+/* A client for them, to be closed by the caller; `environment` as above. NULL with a sentence. */
+struct sluice_client *target_open(const struct options_list *given, const char *environment, int64_t timeout_us,
+                                  struct status *status);
+
+/* The check that the arguments TENANT RESOURCE KEY name, with an idempotency key unless that is NULL; borrows them. */
+struct sluice_check target_check_of(char *const *arguments, const char *idempotency_key);
+
+/* A number of tokens, `min` or more. False with a sentence that names the argument. */
+bool target_read_tokens(const char *name, const char *text, int64_t min, uint64_t *tokens,
+                        struct status *status) __attribute__((warn_unused_result));
 
 /* What a person can do about a failed call, to be put behind its message; "" when nothing general helps, or
  * when it is the frontend's store that failed. */

@@ -266,6 +266,20 @@ enum claim_progress accounts_claim(struct accounts *accounts, struct claim *clai
     return join(account, claim, now_us);
 }
 
+/* Who came while the call was under way: the purse that it brought may serve them, or the denial stands. */
+static void serve_waiting(struct account *account, struct list *served, int64_t now_us) {
+    struct list *node = account->waiting.next;
+    while (node != &account->waiting) {
+        struct claim *claim = list_entry(node, struct claim, in_account);
+        node = node->next;
+        bool has_tokens = account->part == claim->part && account_take_from_purse(account, claim, now_us);
+        if (has_tokens || is_denied(account->owner, claim, now_us)) {
+            list_remove(&claim->in_account);
+            list_push_back(served, &claim->in_account);
+        }
+    }
+}
+
 void account_on_done(struct account *account, int64_t now_us) {
     struct list told;
     list_init(&told);
@@ -273,6 +287,7 @@ void account_on_done(struct account *account, int64_t now_us) {
     account->n_asked = 0;
     account->asks = ACCOUNT_ASKS_NOTHING;
     account->n_pins++;
+    serve_waiting(account, &told, now_us);
     if (!list_is_empty(&account->waiting)) {
         account_ask(account, now_us);
     }

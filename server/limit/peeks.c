@@ -1,4 +1,4 @@
-/* peeks.c — looks at every record of a quota and takes nothing; nothing is joined, leased or remembered. */
+/* peeks.c — looks at every record of a quota and takes nothing; nothing is joined or leased. */
 #include <stdlib.h>
 
 #include "server/limit/limiter_state.h"
@@ -20,7 +20,11 @@ static void take_answer(struct look *look, const struct limiter *limiter) {
 static void look_on_done(struct store_call *store) {
     struct look *look = list_entry(store, struct look, store);
     struct limiter_call *call = look->call;
+    struct fallback *fallback = call->limiter->options.fallback;
     int64_t now_us = store->done_at_us;
+    if (fallback != NULL && store->outcome == STORE_OK && call->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
+        fallback_note(fallback, store->hash, store->part, &store->record, store->verdict.full_after_us, now_us);
+    }
     take_answer(look, call->limiter);
     if (--call->n_pending == 0) {
         free(call->looks);

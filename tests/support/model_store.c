@@ -27,27 +27,47 @@ struct model_truth *model_truth_create(void) {
     return calloc(1, sizeof(struct model_truth));
 }
 
-static struct model_record *record_of(struct model_truth *truth, struct hash128 hash) {
-    for (uint32_t i = 0; i < truth->n_records; i++) {
-        if (truth->records[i].hash.low == hash.low && truth->records[i].hash.high == hash.high) {
-            return &truth->records[i];
+void model_truth_destroy(struct model_truth **truth) {
+    for (size_t i = 0; *truth != NULL && i < MODEL_CHAINS; i++) {
+        while ((*truth)->chains[i] != NULL) {
+            struct model_record *record = (*truth)->chains[i];
+            (*truth)->chains[i] = record->next;
+            free(record);
         }
     }
-    ensure(truth->n_records, <, MODEL_MAX_RECORDS);
-    truth->records[truth->n_records].hash = hash;
-    return &truth->records[truth->n_records++];
+    free(*truth);
+    *truth = NULL;
+}
+
+static struct model_record *find_record(const struct model_truth *truth, struct hash128 hash) {
+    struct model_record *record = truth->chains[hash.low % MODEL_CHAINS];
+    while (record != NULL && (record->hash.low != hash.low || record->hash.high != hash.high)) {
+        record = record->next;
+    }
+    return record;
+}
+
+static struct model_record *record_of(struct model_truth *truth, struct hash128 hash) {
+    struct model_record *record = find_record(truth, hash);
+    if (record == NULL) {
+        record = calloc(1, sizeof *record);
+        ensure_not_null(record);
+        record->hash = hash;
+        record->next = truth->chains[hash.low % MODEL_CHAINS];
+        truth->chains[hash.low % MODEL_CHAINS] = record;
+    }
+    return record;
 }
 
 int64_t model_truth_level(const struct model_truth *truth, struct hash128 hash, const struct quota_part *part,
                           int64_t now_us) {
-    for (uint32_t i = 0; i < truth->n_records; i++) {
-        if (truth->records[i].hash.low == hash.low && truth->records[i].hash.high == hash.high) {
-            struct model_record copy = truth->records[i];
-            lease_refresh(&copy.record, &copy.account, part->limits, part->n_limits, now_us);
-            return copy.record.levels[0].utok / BUCKET_UTOK_PER_TOKEN;
-        }
+    const struct model_record *record = find_record(truth, hash);
+    if (record == NULL) {
+        return part->limits[0].burst_utok / BUCKET_UTOK_PER_TOKEN;
     }
-    return part->limits[0].burst_utok / BUCKET_UTOK_PER_TOKEN;
+    struct model_record copy = *record;
+    lease_refresh(&copy.record, &copy.account, part->limits, part->n_limits, now_us);
+    return copy.record.levels[0].utok / BUCKET_UTOK_PER_TOKEN;
 }
 
 static struct model_note *note_of(struct model_note *notes, const uint8_t *id, size_t id_len, bool is_new) {

@@ -8,9 +8,10 @@
 #include "server/core/lease.h"
 #include "server/store/store.h"
 
-enum { MODEL_MAX_RECORDS = 1024, MODEL_MAX_CALLS = 1024, MODEL_MAX_NOTES = 64 };
+enum { MODEL_CHAINS = 65536, MODEL_MAX_CALLS = 1024, MODEL_MAX_NOTES = 64 };
 
 struct model_record {
+    struct model_record *next; /* in the chain of its hash */
     struct hash128 hash;
     struct bucket_record record;
     struct lease_account account;
@@ -27,8 +28,7 @@ struct model_note {
 };
 
 struct model_truth {
-    struct model_record records[MODEL_MAX_RECORDS];
-    uint32_t n_records;
+    struct model_record *chains[MODEL_CHAINS];
     struct model_note reservations[MODEL_MAX_NOTES], memos[MODEL_MAX_NOTES];
     uint64_t n_calls;
 };
@@ -47,6 +47,8 @@ struct model_store {
 };
 
 struct model_truth *model_truth_create(void);
+/* Nulls the pointer. */
+void model_truth_destroy(struct model_truth **truth);
 void model_store_init(struct model_store *model, struct model_truth *truth, int64_t round_trip_us);
 void model_store_deinit(struct model_store *model);
 /* Executes and concludes whatever is due until then, in its order. */

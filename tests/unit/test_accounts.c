@@ -57,7 +57,7 @@ static void teardown(struct bench *bench) {
     accounts_destroy(&bench->accounts);
     quota_release(&bench->quota);
     model_store_deinit(&bench->store);
-    free(bench->truth);
+    model_truth_destroy(&bench->truth);
 }
 
 static struct claim claim_of(struct bench *bench, int64_t cost_tokens) {
@@ -229,6 +229,32 @@ static void test_a_leased_record_is_seldom_asked_for(void **state) {
     teardown(&bench);
 }
 
+/* So many come while a call is under way that there would never be an end of asking. */
+static void test_who_waits_for_a_call_has_from_the_lease_that_it_brings(void **state) {
+    (void)state;
+    struct bench bench;
+    struct claim claims[4];
+    setup(&bench, 1000, 1000, BUCKET_PER_RESOURCE);
+    warm_up(&bench);
+    while (ask(&bench, 1).source == DECISION_LEASE) {
+    }
+    pass(&bench, 60000);
+    pass(&bench, ROUND_TRIP_US); /* all is told and forgotten, but for the pace */
+    uint64_t n_calls = bench.truth->n_calls;
+    int n_done = bench.n_done;
+    for (int i = 0; i < 4; i++) {
+        start(&bench, &claims[i], 1);
+    }
+    pass(&bench, ROUND_TRIP_US);
+    assert_int_equal(bench.n_done - n_done, 4);
+    assert_int_equal(bench.truth->n_calls - n_calls, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_true(claims[i].verdict.allowed);
+        assert_int_equal(claims[i].source, i == 0 ? DECISION_STORE : DECISION_LEASE);
+    }
+    teardown(&bench);
+}
+
 static void test_what_a_purse_holds_goes_back_when_it_is_over(void **state) {
     (void)state;
     struct bench bench;
@@ -314,6 +340,7 @@ int main(void) {
         cmocka_unit_test(test_a_denial_stands_without_asking_until_its_time),
         cmocka_unit_test(test_another_quota_or_a_refund_ends_a_denial),
         cmocka_unit_test(test_a_leased_record_is_seldom_asked_for),
+        cmocka_unit_test(test_who_waits_for_a_call_has_from_the_lease_that_it_brings),
         cmocka_unit_test(test_what_a_purse_holds_goes_back_when_it_is_over),
         cmocka_unit_test(test_drained_purses_go_back_at_once),
         cmocka_unit_test(test_what_is_held_is_told_when_it_is_known),

@@ -70,6 +70,41 @@ static void test_advice_fits_the_failure(void **state) {
     assert_string_equal(target_advice(SLUICE_INVALID_ARGUMENT, "key: 300 bytes, at most 256"), "");
 }
 
+static void test_arguments_name_a_check(void **state) {
+    char tenant[] = "demo", resource[] = "hello", key[] = "alice";
+    char *const arguments[] = {tenant, resource, key};
+    (void)state;
+    struct sluice_check check = target_check_of(arguments, NULL);
+    assert_int_equal(check.key_len, 5);
+    assert_int_equal(check.cost, 1);
+    assert_int_equal(check.idempotency_key_len, 0);
+    check = target_check_of(arguments, "once");
+    assert_int_equal(check.idempotency_key_len, 4);
+}
+
+static void test_tokens_are_named_when_they_are_wrong(void **state) {
+    struct status status;
+    uint64_t tokens = 7;
+    (void)state;
+    assert_true(target_read_tokens("TOKENS", "0", 0, &tokens, &status));
+    assert_int_equal(tokens, 0);
+    assert_true(target_read_tokens("TOKENS", "1000000000", 1, &tokens, &status));
+    assert_int_equal(tokens, 1000000000);
+    assert_false(target_read_tokens("TOKENS", "0", 1, &tokens, &status));
+    assert_memory_equal(status.text, "TOKENS: ", 8);
+    assert_false(target_read_tokens("TOKENS", "1000000001", 1, &tokens, &status));
+    assert_false(target_read_tokens("TOKENS", "many", 1, &tokens, &status));
+    assert_int_equal(tokens, 1000000000);
+}
+
+static void test_bad_server_opens_no_client(void **state) {
+    struct options_list bad = {.items = {"nonsense"}, .n = 1};
+    struct status status = {""};
+    (void)state;
+    assert_null(target_open(&bad, NULL, 1000, &status));
+    assert_string_not_equal(status.text, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_default_is_asked_when_nothing_is_said),
@@ -78,6 +113,9 @@ int main(void) {
         cmocka_unit_test(test_too_long_an_environment_is_refused),
         cmocka_unit_test(test_an_environment_without_a_server_is_refused),
         cmocka_unit_test(test_advice_fits_the_failure),
+        cmocka_unit_test(test_arguments_name_a_check),
+        cmocka_unit_test(test_tokens_are_named_when_they_are_wrong),
+        cmocka_unit_test(test_bad_server_opens_no_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
