@@ -34,6 +34,14 @@ start_peer() {
     wait_for "$peer_pid" "$name" is_listening "$port"
 }
 
+# MEASURE in whole seconds, at least 1: others know no shorter time.
+measure_seconds() {
+    awk -v measure="$MEASURE" 'BEGIN {
+        seconds = measure ~ /ms$/ ? measure / 1000 : measure + 0
+        printf "%d", (seconds > 1 ? seconds + 0.5 : 1)
+    }'
+}
+
 # Local buckets, as the peers that keep theirs in the process.
 ask_embedded() {
     load "$other_core" --resource cold --keys uniform:10000 && value=$(report_figure rate_per_s)
