@@ -145,6 +145,9 @@ static void worker_on_turn(struct ev_loop *loop, ev_prepare *watcher, int events
     (void)loop;
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, turn);
+    if (!atomic_load_explicit(&worker->is_ready, memory_order_relaxed)) {
+        atomic_store(&worker->is_ready, store_is_ready(worker->store)); /* not only at the next tick */
+    }
     limiter_tick(worker->limiter, worker->host.now_us);
 }
 
