@@ -82,6 +82,7 @@ static bool create_fallback(struct server *server, struct status *status) {
                            (long long)config->fallback_keys);
     }
     fallback_set_fleet_size(server->fallback, (uint32_t)config->fleet_size);
+    fallback_set_calendar(server->fallback, clock_wall_us() - clock_mono_us());
     return true;
 }
 

@@ -47,9 +47,20 @@ struct worker {
     struct worker_metrics metrics;
 };
 
+static bool is_embedded(const struct worker *worker) {
+    return worker->options.config->redis_nodes[0] == '\0';
+}
+
+/* The embedded store counts windows by this host's calendar. */
+static void tell_calendar(struct worker *worker) {
+    if (is_embedded(worker)) {
+        embedded_store_set_calendar(worker->store, clock_wall_us() - clock_mono_us());
+    }
+}
+
 static struct store *create_store(struct worker *worker, uint32_t max_limits, struct status *status) {
     const struct config *config = worker->options.config;
-    if (config->redis_nodes[0] == '\0') {
+    if (is_embedded(worker)) {
         return embedded_store_create((uint64_t)config->embedded_keys, max_limits, &worker->metrics.embedded,
                                      status);
     }
@@ -98,6 +109,7 @@ static void worker_on_tick(struct ev_loop *loop, ev_timer *watcher, int events) 
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, tick);
     atomic_store(&worker->is_ready, store_is_ready(worker->store));
+    tell_calendar(worker);
     if (worker->is_draining && drain_is_over(worker, ev_now(loop))) {
         ev_break(loop, EVBREAK_ALL);
     }
@@ -133,6 +145,9 @@ static void worker_on_turn(struct ev_loop *loop, ev_prepare *watcher, int events
     (void)loop;
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, turn);
+    if (!atomic_load_explicit(&worker->is_ready, memory_order_relaxed)) {
+        atomic_store(&worker->is_ready, store_is_ready(worker->store)); /* not only at the next tick */
+    }
     limiter_tick(worker->limiter, worker->host.now_us);
 }
 
@@ -147,6 +162,7 @@ static bool create_decision(struct worker *worker, struct quota_set *quotas, str
     if (worker->store == NULL) {
         return false;
     }
+    tell_calendar(worker);
     const struct worker_options *options = &worker->options;
     struct hotkeys_options hotkeys_options = {
         .hot_per_s = (uint32_t)options->config->hot_rate,
