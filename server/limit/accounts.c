@@ -138,6 +138,7 @@ void accounts_destroy(struct accounts **handle) {
         while (accounts->chains[i] != NULL) {
             struct account *account = accounts->chains[i];
             ensure(account->n_asked, ==, 0);
+            unlist(account);
             destroy(account);
         }
     }
