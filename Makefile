@@ -55,7 +55,7 @@ program = $(patsubst %.c,$(OUT)/%,$(1))
 GENERATED_OBJ := $(OUT)/proto/sluice.pb-c.o $(OUT)/lua/scripts.o
 PRODUCT_OBJ := $(call object,$(PRODUCT_SRC)) $(GENERATED_OBJ)
 LIBSLUICE_SRC := $(CLIENT_SRC) $(PROTO_SRC) $(patsubst %,server/base/%.c,buf clock ensure hash status) \
-	$(patsubst %,server/core/%.c,bucket table)
+	$(patsubst %,server/core/%.c,bucket calendar table window)
 LIBSLUICE_OBJ := $(call object,$(LIBSLUICE_SRC)) $(OUT)/proto/sluice.pb-c.o
 LIBSLUICE_LIBS := -lev -lprotobuf-c -lxxhash
 UNIT_TESTS := $(call program,$(wildcard tests/unit/test_*.c))
@@ -107,9 +107,9 @@ chaos: deps ## break Redis and frontends under load, up to 10 minutes; SCENARIO=
 	@$(MAKE) --no-print-directory all $(CHAOS_TESTS)
 	@SLUICE_BUILD=$(OUT) $(OUT)/tests/chaos/test_chaos $(SCENARIO)
 
-bench: deps ## measure; ratios of two things in one run
+bench: deps ## measure against references, up to 10 minutes; CASE=hot for one, ROUNDS=5
 	@$(MAKE) --no-print-directory all $(BENCHES)
-	@for bench in $(BENCHES); do $$bench || exit 1; done
+	@tests/bench/run.sh $(OUT)
 
 fuzz: deps deps-lint ## feed random bytes to each parser, FUZZ_SECONDS (20) each, with clang
 	@$(MAKE) --no-print-directory SANITIZER=fuzzer-no-link CC=clang fuzzers
@@ -148,7 +148,7 @@ $(OUT)/%.o: %.c Makefile $(OUT)/flags
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(call object,$(wildcard server/core/*.c proto/*.c)): private BASE_CFLAGS += -Wconversion
-$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)): | $(OUT)/proto/sluice.pb-c.h
+$(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)) $(addsuffix .o,$(UNIT_TESTS)): | $(OUT)/proto/sluice.pb-c.h
 
 $(OUT)/proto/sluice.pb-c.h $(OUT)/proto/sluice.pb-c.c &: proto/sluice.proto
 	$(call say,PROTOC,$<)

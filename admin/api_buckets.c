@@ -7,7 +7,6 @@
 #include "admin/handlers.h"
 #include "admin/json_bytes.h"
 #include "admin/quota_value.h"
-#include "server/base/units.h"
 #include "server/core/bucket.h"
 #include "server/quota/quota_form.h"
 
@@ -31,8 +30,7 @@ static json_t *create_limit(const struct quota *quota, uint32_t i, const struct 
                      quota_form_scope_word(part_of(quota, i)->scope), "level",
                      (double)result->levels_utok[i] / (double)BUCKET_UTOK_PER_TOKEN, "burst",
                      (json_int_t)(limit->burst_utok / BUCKET_UTOK_PER_TOKEN), "rate",
-                     units_show_rate(limit->count, limit->period_s).text, "full_after_us",
-                     (json_int_t)result->full_after_us[i]);
+                     quota_form_show_rate(limit).text, "full_after_us", (json_int_t)result->full_after_us[i]);
 }
 
 /* `quota` as it stands: unlimited and banned ones keep no buckets, and have no `result`. */

@@ -3,14 +3,16 @@
 --
 -- KEYS[1]  the record: '<Bi8' 1, at_us, then for each limit '<I4i8' id, level_utok; absent: every limit is full;
 --          or, leased from, as lib/record.lua has it
--- ARGV[1]  '<Bi8' flags (1: only look; 2: charges follow), cost_utok, then for each of 1 to 8 limits '<I4i8i8i8'
---          id, count, period_s, burst_utok; then, with flag 2, for each limit '<i8' charge_utok: what a frontend
---          granted while it could not ask. It is taken before anything is decided, down to -burst at most
+-- ARGV[1]  '<Bi8' flags (1: only look; 2: charges follow; 4: of the limits some are windows), cost_utok, then for each
+--          of 1 to 8 limits '<I4i8i8i8' id, count, period_s, burst_utok, or a window (lib/window.lua); then, with flag
+--          2, for each limit '<i8' charge_utok: what a frontend granted while it could not ask. It is taken before
+--          anything is decided, down to -burst at most
 -- ARGV[2]  the time in microseconds since 1970, for tests only; without it TIME is asked
 -- Reply    allowed: the record as it was written, dated at the time of the check; of one leased from its levels
 --          alone, in the first form, here and below
 --          denied, or only looked: '<Bi8' 2, now_us, then the record that stands, if there is one
 --          allowed by a clock that is behind the record: '<Bi8' 3, now_us, then the record as it was written
+--          a window does not know this time: '<Bi8' 4, now_us; nothing was decided
 -- Cost     one TIME, one GET, at most one SET, each O(1); a denial writes nothing, except charges, or to date a
 --          record anew
 --
@@ -69,9 +71,12 @@ end
 -- include lib/record.lua
 
 local flags, cost = unpack('<Bi8', argument)
-local peeks, charges = flags % 2 == 1, flags >= 2
+local peeks, charges = flags % 2 == 1, flags % 4 >= 2
 local n_limits = (#argument - 9) / (charges and 36 or 28)
 local read = read_record(record, now, argument, 10, n_limits)
+if not read then
+    return pack('<Bi8', 4, now)
+end
 local stands = told_record(read, record)
 if charges then
     charge_record(read, argument, n_limits * 28 + 10)

@@ -4,9 +4,9 @@
 # usage: embed.sh OUT.c SCRIPT.lua...
 #
 # lua/check.lua becomes script_check. A line `-- include lib/bucket.lua` is replaced by that file, found beside
-# the script. Lines that are only a comment, blank lines and indentation are dropped: they would travel with
-# every SCRIPT LOAD. How many keys a script takes is read off its text: KEYS[1], KEYS[2]. OUT.c appears whole or
-# not at all.
+# the script, and so are such lines in it. Lines that are only a comment, blank lines and indentation are dropped:
+# they would travel with every SCRIPT LOAD. How many keys a script takes is read off its text: KEYS[1], KEYS[2].
+# OUT.c appears whole or not at all.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -28,11 +28,10 @@ join_script() {
                 print line
             }
         }
-        /^-- include / {
-            file = dir "/" $3
+        function include(file,    line, got, n) {
             n = 0
             while ((got = (getline line < file)) > 0) {
-                keep(line)
+                take(line)
                 n++
             }
             close(file)
@@ -40,9 +39,16 @@ join_script() {
                 print FILENAME ": cannot include " file > "/dev/stderr"
                 exit 1
             }
-            next
         }
-        { keep($0) }
+        function take(line,    words) {
+            if (line ~ /^-- include /) {
+                split(line, words, " ")
+                include(dir "/" words[3])
+            } else {
+                keep(line)
+            }
+        }
+        { take($0) }
     ' "$1"
 }
 

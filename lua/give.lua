@@ -12,6 +12,7 @@
 --          the limit that gained or lost the least;
 --          then the record as it stands, if there is one
 --          or '<Bi8' 3, now_us: there is no such reservation, nothing was done
+--          or '<Bi8' 4, now_us: a window does not know this time, nothing was done
 --          or asked again with flag 4: '<B' 2, 16 bytes of fingerprint, the reply of then
 -- Cost     one TIME, one GET, at most one SET; with flag 4 one more GET and SET, with flag 8 one GETDEL
 --
@@ -42,6 +43,9 @@ end
 
 local bytes = call('GET', key)
 local record = read_record(bytes, now, argument, 11, n_limits)
+if not record then
+    return pack('<Bi8', 4, now)
+end
 
 local function give()
     local reserved = 0

@@ -11,6 +11,7 @@
 -- ARGV[2]  the time, for tests only
 -- Reply    '<Bi8i8' 1, now_us, granted_utok of all costs; with flag 8 the 16 bytes; then the record on which it was
 --          decided, charges taken, if there is one
+--          or '<Bi8' 4, now_us: a window does not know this time, nothing was done
 --          or asked again with flag 4: '<B' 2, 16 bytes of fingerprint, the reply of then
 -- Cost     one TIME, one GET, at most one SET; with flag 4 one more GET and SET, with flag 8 one more SET. A denial
 --          writes nothing but the memo, with the exceptions of check.lua
@@ -42,6 +43,9 @@ end
 
 local bytes = call('GET', key)
 local record = read_record(bytes, now, argument, 3, n_limits)
+if not record then
+    return pack('<Bi8', 4, now)
+end
 local told = told_record(record, bytes)
 local from = 3 + 28 * n_limits
 if charges then

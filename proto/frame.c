@@ -1,6 +1,18 @@
 /* frame.c — splits a byte stream into gRPC length-prefixed messages; see frame.h. */
 #include "proto/frame.h"
 
+/* Length bytes that have not arrived count as 0, so this is the least that the frame can announce. */
+static inline uint32_t read_length(const uint8_t *bytes, size_t n_bytes) {
+    if (n_bytes >= FRAME_HEADER_BYTES) {
+        return (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+    }
+    uint32_t length = 0;
+    for (size_t i = 1; i < FRAME_HEADER_BYTES; i++) {
+        length = length << 8 | (i < n_bytes ? bytes[i] : 0);
+    }
+    return length;
+}
+
 enum frame_outcome frame_parse(const uint8_t *bytes, size_t n_bytes, struct frame *frame) {
     if (n_bytes == 0) {
         return FRAME_PARTIAL;
@@ -8,11 +20,7 @@ enum frame_outcome frame_parse(const uint8_t *bytes, size_t n_bytes, struct fram
     if (bytes[0] != 0) {
         return FRAME_BAD_FLAG;
     }
-    /* Length bytes that have not arrived count as 0, so this is the least that the frame can announce. */
-    uint32_t body_bytes = 0;
-    for (size_t i = 1; i < FRAME_HEADER_BYTES; i++) {
-        body_bytes = body_bytes << 8 | (i < n_bytes ? bytes[i] : 0);
-    }
+    uint32_t body_bytes = read_length(bytes, n_bytes);
     if (body_bytes > FRAME_BODY_MAX_BYTES) {
         return FRAME_TOO_LARGE;
     }

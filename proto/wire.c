@@ -3,7 +3,8 @@
  *   decode: body ─ unpack into the arena ─ plain struct          encode: plain struct ─ generated struct on the
  *                └ failed: skim for the id and the batch's size          stack ─ size ─ header and pack
  *
- * wire_request.c and wire_response.c have the messages, wire_problem.c judges them. Nothing is freed one by one:
+ * wire_request.c and wire_response.c have the messages, wire_problem.c judges them. What is asked and answered nearly
+ * always does not come this way: wire_read_checks.c and wire_write_decisions.c. Nothing is freed one by one:
  * the arena is reset by the next decode. */
 #include "proto/wire.h"
 

@@ -1,7 +1,8 @@
 /* wire.h — turns requests and responses into bytes and back; the only user of generated protobuf code.
  *
  * Server and client see plain structs. Decoding copies into the codec's own arena, which has a cap, so a
- * hostile message costs bounded memory; what a decode returns stays valid until the next decode or destroy.
+ * hostile message costs bounded memory; what a decode returns stays valid until the next decode or destroy, and no
+ * longer than the bytes that were decoded: the usual requests and responses are read and written without protobuf-c.
  * Encoding writes into the caller's bytes and allocates nothing; a batch takes up to 64 KiB of stack. A codec
  * belongs to one thread. */
 #ifndef SLUICE_PROTO_WIRE_H

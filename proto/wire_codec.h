@@ -27,6 +27,11 @@ struct wire_codec {
 /* Of a message that does not unpack: whether its batch is too large, and its id, 0 when none can be read. */
 enum wire_outcome wire_skim(const uint8_t *body, size_t n_bytes, uint64_t *id);
 
+/* What wire_decode_request and wire_encode_response do with all that is not read and written without protobuf-c. */
+enum wire_outcome wire_unpack_request(struct wire_codec *codec, const uint8_t *body, size_t n_bytes,
+                                      struct wire_request *request);
+size_t wire_pack_response(const struct wire_response *response, uint8_t *out, size_t cap);
+
 /* Header and packed message into `out`. Its length; 0 when it would exceed `cap` or FRAME_MAX_BYTES. */
 size_t wire_put_frame(const ProtobufCMessage *message, uint8_t *out, size_t cap);
 

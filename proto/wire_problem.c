@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/wire.h"
 
@@ -22,6 +23,48 @@ static enum wire_status length_problem(const char *field, struct wire_bytes valu
     return WIRE_OK;
 }
 
+static bool is_control(uint8_t byte) {
+    return byte < 0x20 || byte == 0x7f;
+}
+
+/* Not 0 when one of its eight bytes is 0. */
+static inline uint64_t find_zero(uint64_t word) {
+    return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+}
+
+static inline bool word_has_control(uint64_t word) {
+    return (find_zero(word & UINT64_C(0xe0e0e0e0e0e0e0e0)) | find_zero(word ^ UINT64_C(0x7f7f7f7f7f7f7f7f))) !=
+           0;
+}
+
+/* Of 4 to 7 bytes a word, some of them twice. */
+static inline uint64_t make_word(struct wire_bytes name) {
+    uint32_t first, last;
+    memcpy(&first, name.data, sizeof first);
+    memcpy(&last, name.data + name.len - sizeof last, sizeof last);
+    return (uint64_t)first << 32 | last;
+}
+
+/* Eight bytes at a time; the last ones overlap those before. */
+static inline bool has_control(struct wire_bytes name) {
+    uint64_t word;
+    if (name.len < sizeof(uint32_t)) {
+        return name.len > 0 && (is_control(name.data[0]) || is_control(name.data[name.len / 2]) ||
+                                is_control(name.data[name.len - 1]));
+    }
+    if (name.len < sizeof word) {
+        return word_has_control(make_word(name));
+    }
+    for (size_t i = 0; i + sizeof word < name.len; i += sizeof word) {
+        memcpy(&word, name.data + i, sizeof word);
+        if (word_has_control(word)) {
+            return true;
+        }
+    }
+    memcpy(&word, name.data + name.len - sizeof word, sizeof word);
+    return word_has_control(word);
+}
+
 static enum wire_status name_problem(const char *field, struct wire_bytes name, size_t max_bytes, char *message,
                                      size_t cap) {
     if (name.len == 0) {
@@ -31,7 +74,7 @@ static enum wire_status name_problem(const char *field, struct wire_bytes name, 
         return WIRE_INVALID_ARGUMENT;
     }
     for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] < 0x20 || name.data[i] == 0x7f) {
+        if (is_control(name.data[i])) {
             return refuse(message, cap, "%s: control character 0x%02x at byte %zu", field, name.data[i], i);
         }
     }
@@ -56,8 +99,9 @@ static const char *tokens_field(enum wire_call call) {
     return "cost";
 }
 
-enum wire_status wire_check_problem(enum wire_call call, const struct wire_check *check, char *message,
-                                    size_t cap) {
+/* Names the first thing that is wrong. */
+__attribute__((noinline)) static enum wire_status
+find_problem(enum wire_call call, const struct wire_check *check, char *message, size_t cap) {
     if (name_problem("tenant", check->tenant, WIRE_TENANT_MAX_BYTES, message, cap) != WIRE_OK ||
         name_problem("resource", check->resource, WIRE_RESOURCE_MAX_BYTES, message, cap) != WIRE_OK ||
         length_problem("key", check->key, WIRE_KEY_MAX_BYTES, message, cap) != WIRE_OK) {
@@ -75,6 +119,19 @@ enum wire_status wire_check_problem(enum wire_call call, const struct wire_check
     }
     return length_problem("idempotency_key", check->idempotency_key, WIRE_IDEMPOTENCY_KEY_MAX_BYTES, message,
                           cap);
+}
+
+static inline bool is_good_name(struct wire_bytes name, size_t max_bytes) {
+    return name.len > 0 && name.len <= max_bytes && !has_control(name);
+}
+
+enum wire_status wire_check_problem(enum wire_call call, const struct wire_check *check, char *message,
+                                    size_t cap) {
+    bool is_good = is_good_name(check->tenant, WIRE_TENANT_MAX_BYTES) &&
+                   is_good_name(check->resource, WIRE_RESOURCE_MAX_BYTES) &&
+                   check->key.len <= WIRE_KEY_MAX_BYTES && check->cost > 0 && check->cost <= WIRE_COST_MAX &&
+                   check->idempotency_key.len == 0;
+    return is_good ? WIRE_OK : find_problem(call, check, message, cap);
 }
 
 /* In a batch that stands or falls as a whole, a bad check spoils them all. */

@@ -1,5 +1,6 @@
 /* wire_request.c — requests: from bytes to plain structs and back; see wire.h. */
 #include "proto/wire_codec.h"
+#include "proto/wire_read_checks.h"
 
 WIRE_SAME(WIRE_ON_TIMEOUT_RETURN, SLUICE__V1__RESERVE__ON_TIMEOUT__RETURN);
 WIRE_SAME(WIRE_ON_TIMEOUT_STAND, SLUICE__V1__RESERVE__ON_TIMEOUT__STAND);
@@ -88,7 +89,7 @@ static void read_envelope(const Sluice__V1__Request *from, struct wire_request *
     to->n_checks = 0;
 }
 
-enum wire_outcome wire_decode_request(struct wire_codec *codec, const uint8_t *body, size_t n_bytes,
+enum wire_outcome wire_unpack_request(struct wire_codec *codec, const uint8_t *body, size_t n_bytes,
                                       struct wire_request *request) {
     codec->used_bytes = 0;
     const Sluice__V1__Request *from = sluice__v1__request__unpack(&codec->allocator, n_bytes, body);
@@ -120,6 +121,14 @@ enum wire_outcome wire_decode_request(struct wire_codec *codec, const uint8_t *b
         break;
     }
     return WIRE_DECODED;
+}
+
+enum wire_outcome wire_decode_request(struct wire_codec *codec, const uint8_t *body, size_t n_bytes,
+                                      struct wire_request *request) {
+    if (wire_read_checks(body, n_bytes, request)) {
+        return WIRE_DECODED;
+    }
+    return wire_unpack_request(codec, body, n_bytes, request);
 }
 
 /* ---- encoding ---- */

@@ -1,5 +1,6 @@
 /* wire_response.c — responses: from bytes to plain structs and back; see wire.h. */
 #include "proto/wire_codec.h"
+#include "proto/wire_write_decisions.h"
 
 enum { TEXT_BYTES = WIRE_MESSAGE_MAX_BYTES + 1 };
 
@@ -277,7 +278,7 @@ static size_t put_booked(const struct wire_booked *from, Sluice__V1__Response me
     return wire_put_frame(&message.base, out, cap);
 }
 
-size_t wire_encode_response(const struct wire_response *response, uint8_t *out, size_t cap) {
+size_t wire_pack_response(const struct wire_response *response, uint8_t *out, size_t cap) {
     Sluice__V1__Response message;
     Sluice__V1__Decision decision;
     Sluice__V1__Pong pong;
@@ -314,4 +315,9 @@ size_t wire_encode_response(const struct wire_response *response, uint8_t *out, 
         return put_booked(&response->booked, message, out, cap);
     }
     return wire_put_frame(&message.base, out, cap);
+}
+
+size_t wire_encode_response(const struct wire_response *response, uint8_t *out, size_t cap) {
+    size_t n_bytes = wire_write_decisions(response, out, cap);
+    return n_bytes > 0 ? n_bytes : wire_pack_response(response, out, cap);
 }

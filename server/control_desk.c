@@ -48,7 +48,9 @@ struct control_call {
     const struct quota *quota;
     struct control_bucket bucket; /* its texts are in `names` */
     uint8_t names[QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES];
-    uint32_t part; /* of the quota, that is looked at */
+    uint32_t part;   /* of the quota, that is looked at */
+    int64_t unix_us; /* for its windows */
+    bool is_told;    /* what time it is there, and asked once more */
     int64_t deadline_us;
     struct control_bucket_result levels;
     uint8_t key[STORE_KEY_MAX_BYTES];
@@ -370,9 +372,9 @@ struct control_call *control_changes(struct control *control, const struct contr
 
 /* ---- buckets ---- */
 
-static struct script_check peek_of(const struct quota_part *part) {
+static struct script_check peek_of(const struct quota_part *part, int64_t unix_us) {
     return (struct script_check){
-        .limits = part->limits, .n_limits = part->n_limits, .cost_tokens = 1, .peek = true};
+        .limits = part->limits, .n_limits = part->n_limits, .cost_tokens = 1, .unix_us = unix_us, .peek = true};
 }
 
 static void end_bucket(struct control_call *call, enum store_outcome outcome) {
@@ -394,7 +396,7 @@ static bool write_look(struct control_call *call) {
     const struct control_bucket *bucket = &call->bucket;
     struct bucket_name name =
         quota_part_bucket(call->quota, part, bucket->tenant, bucket->resource, bucket->key);
-    struct script_check check = peek_of(part);
+    struct script_check check = peek_of(part, call->unix_us);
     size_t n = script_check_pack(&check, argument, sizeof argument);
     buf_consume(&call->request, buf_len(&call->request));
     if (n == 0 || !set_key(call, &name)) {
@@ -411,7 +413,7 @@ static bool write_look(struct control_call *call) {
 
 static bool read_look(struct control_call *call, const struct redis_reply *reply) {
     const struct quota_part *part = &call->quota->parts[call->part];
-    struct script_check check = peek_of(part);
+    struct script_check check = peek_of(part, call->unix_us);
     struct bucket_verdict verdict;
     struct bucket_record record;
     int64_t utok[BUCKET_MAX_LIMITS];
@@ -431,10 +433,13 @@ static bool read_look(struct control_call *call, const struct redis_reply *reply
 /* Part by part, all within the time of one call. */
 static void look_on_reply(struct control_call *call, enum store_outcome outcome,
                           const struct redis_reply *reply) {
-    if (outcome == STORE_OK && !read_look(call, reply)) {
+    bool is_told = outcome == STORE_OK && !call->is_told && reply->kind == REDIS_KIND_STRING &&
+                   script_tells_time(reply->text, &call->unix_us);
+    if (outcome == STORE_OK && !is_told && !read_look(call, reply)) {
         outcome = STORE_BAD_REPLY;
     }
-    bool is_last = ++call->part == call->quota->n_parts;
+    call->is_told = is_told;
+    bool is_last = !is_told && ++call->part == call->quota->n_parts;
     if (outcome == STORE_OK && !is_last) {
         outcome = write_look(call)
                       ? call_send(call, (struct bytes){call->key, call->key_len}, CONTROL_SCRIPT_CHECK)
@@ -469,6 +474,7 @@ struct control_call *control_bucket_look(struct control *control, const struct c
         call->bucket =
             (struct control_bucket){keep_name(bucket->tenant, &room), keep_name(bucket->resource, &room),
                                     keep_name(bucket->key, &room)};
+        call->unix_us = clock_wall_us();
         call->done.bucket = done;
     }
     call = call_or_fail(call, call != NULL && write_look(call), status);

@@ -16,6 +16,7 @@
 enum { FOLLOWER_MAGIC = 0x7ed15c21, MAX_INFLIGHT = 16 };
 
 #define SHORT_OF_MEMORY_PAUSE_US INT64_C(1000000)
+#define CONNECTING_PAUSE_US INT64_C(1000)
 
 struct follower {
     uint32_t magic;
@@ -28,7 +29,8 @@ struct follower {
     struct feed_question question;
     struct buf request;
     struct cluster_call call;
-    bool is_asking; /* `call` is under way */
+    bool is_asking;           /* `call` is under way */
+    int64_t patient_until_us; /* at the start, connections take a while */
     ev_timer pause;
 };
 
@@ -122,7 +124,11 @@ static void follower_on_pause_end(struct ev_loop *loop, ev_timer *watcher, int e
     (void)loop;
     (void)events;
     struct follower *follower = follower_of(watcher->data);
-    if (follower->question.n_words == 0 || !send_question(follower)) {
+    if (follower->question.n_words > 0 && send_question(follower)) {
+        follower->patient_until_us = 0;
+    } else if (clock_mono_us() < follower->patient_until_us) {
+        start_pause(follower, CONNECTING_PAUSE_US);
+    } else {
         feed_fail(follower->feed);
         ask(follower);
     }
@@ -163,6 +169,7 @@ struct follower *follower_create(struct ev_loop *loop, const struct follower_opt
         follower_destroy(&follower);
         return NULL;
     }
+    follower->patient_until_us = clock_mono_us() + options->cluster.connect_timeout_us;
     ask(follower);
     return follower;
 }

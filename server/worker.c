@@ -24,9 +24,15 @@ static const double tick_s = 0.05;
 /* How long a drained connection may wait for its peer's close once all is answered. */
 static const double linger_s = 0.5;
 
+struct forgotten {
+    struct forgotten *next;
+    struct hash128 hash;
+};
+
 struct worker {
     struct worker_options options;
     _Atomic(struct quota_set *) next_quotas; /* held; NULL: none are waiting */
+    _Atomic(struct forgotten *) forgotten;   /* records; NULL: none */
     _Atomic uint64_t revision;               /* of the quotas in force */
     pthread_t thread;
     bool has_thread;
@@ -38,7 +44,7 @@ struct worker {
     struct service *service;
     struct conn_host host;
     struct listener listener;
-    ev_async drain, new_quotas;
+    ev_async drain, new_quotas, forget;
     ev_prepare turn;
     ev_timer tick;
     bool is_draining;
@@ -47,9 +53,20 @@ struct worker {
     struct worker_metrics metrics;
 };
 
+static bool is_embedded(const struct worker *worker) {
+    return worker->options.config->redis_nodes[0] == '\0';
+}
+
+/* The embedded store counts windows by this host's calendar. */
+static void tell_calendar(struct worker *worker) {
+    if (is_embedded(worker)) {
+        embedded_store_set_calendar(worker->store, clock_wall_us() - clock_mono_us());
+    }
+}
+
 static struct store *create_store(struct worker *worker, uint32_t max_limits, struct status *status) {
     const struct config *config = worker->options.config;
-    if (config->redis_nodes[0] == '\0') {
+    if (is_embedded(worker)) {
         return embedded_store_create((uint64_t)config->embedded_keys, max_limits, &worker->metrics.embedded,
                                      status);
     }
@@ -98,6 +115,7 @@ static void worker_on_tick(struct ev_loop *loop, ev_timer *watcher, int events) 
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, tick);
     atomic_store(&worker->is_ready, store_is_ready(worker->store));
+    tell_calendar(worker);
     if (worker->is_draining && drain_is_over(worker, ev_now(loop))) {
         ev_break(loop, EVBREAK_ALL);
     }
@@ -129,10 +147,26 @@ static void worker_on_new_quotas(struct ev_loop *loop, ev_async *watcher, int ev
     }
 }
 
+static void worker_on_forget(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, forget);
+    struct forgotten *forgotten = atomic_exchange(&worker->forgotten, NULL);
+    while (forgotten != NULL) {
+        struct forgotten *next = forgotten->next;
+        limiter_forget(worker->limiter, forgotten->hash);
+        free(forgotten);
+        forgotten = next;
+    }
+}
+
 static void worker_on_turn(struct ev_loop *loop, ev_prepare *watcher, int events) {
     (void)loop;
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, turn);
+    if (!atomic_load_explicit(&worker->is_ready, memory_order_relaxed)) {
+        atomic_store(&worker->is_ready, store_is_ready(worker->store)); /* not only at the next tick */
+    }
     limiter_tick(worker->limiter, worker->host.now_us);
 }
 
@@ -147,6 +181,7 @@ static bool create_decision(struct worker *worker, struct quota_set *quotas, str
     if (worker->store == NULL) {
         return false;
     }
+    tell_calendar(worker);
     const struct worker_options *options = &worker->options;
     struct hotkeys_options hotkeys_options = {
         .hot_per_s = (uint32_t)options->config->hot_rate,
@@ -197,6 +232,8 @@ static void start_watchers(struct worker *worker) {
     ev_async_start(worker->loop, &worker->drain);
     ev_async_init(&worker->new_quotas, worker_on_new_quotas);
     ev_async_start(worker->loop, &worker->new_quotas);
+    ev_async_init(&worker->forget, worker_on_forget);
+    ev_async_start(worker->loop, &worker->forget);
     hot_desk_open(&worker->hot_desk, worker->loop, worker->hotkeys);
     ev_prepare_init(&worker->turn, worker_on_turn);
     ev_prepare_start(worker->loop, &worker->turn);
@@ -239,6 +276,16 @@ void worker_set_quotas(struct worker *worker, struct quota_set *quotas) {
     ev_async_send(worker->loop, &worker->new_quotas);
 }
 
+void worker_forget(struct worker *worker, struct hash128 hash) {
+    struct forgotten *forgotten = malloc(sizeof *forgotten);
+    if (forgotten != NULL) {
+        *forgotten = (struct forgotten){.next = atomic_load(&worker->forgotten), .hash = hash};
+        while (!atomic_compare_exchange_weak(&worker->forgotten, &forgotten->next, forgotten)) {
+        }
+        ev_async_send(worker->loop, &worker->forget);
+    }
+}
+
 uint64_t worker_revision(const struct worker *worker) {
     return atomic_load(&worker->revision);
 }
@@ -256,9 +303,19 @@ static void stop_watchers(struct worker *worker) {
     conn_host_deinit(&worker->host);
     ev_async_stop(worker->loop, &worker->drain);
     ev_async_stop(worker->loop, &worker->new_quotas);
+    ev_async_stop(worker->loop, &worker->forget);
     hot_desk_close(&worker->hot_desk);
     ev_prepare_stop(worker->loop, &worker->turn);
     ev_timer_stop(worker->loop, &worker->tick);
+}
+
+static void free_forgotten(struct worker *worker) {
+    struct forgotten *forgotten = atomic_exchange(&worker->forgotten, NULL);
+    while (forgotten != NULL) {
+        struct forgotten *next = forgotten->next;
+        free(forgotten);
+        forgotten = next;
+    }
 }
 
 void worker_destroy(struct worker **handle) {
@@ -282,6 +339,7 @@ void worker_destroy(struct worker **handle) {
     }
     struct quota_set *passed_over = atomic_exchange(&worker->next_quotas, NULL);
     quota_set_release(&passed_over);
+    free_forgotten(worker);
     free(worker);
 }
 

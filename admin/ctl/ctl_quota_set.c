@@ -27,10 +27,12 @@ static const struct set_options defaults = {.session = SESSION_DEFAULTS, .if_rev
 #define OPTION(member) offsetof(struct set_options, member)
 static const struct option_spec options_table[] = {
     {"rate", "RATE", OPTION_TEXT, OPTION(rate), 0, 0,
-     "such as 100/s, 5000/min, 20/h or 1000000/day; 0/s denies everything"},
+     "such as 100/s, 5000/min, 20/h or 1000000/day; of a window a number per min, h, day, week or month; 0/s "
+     "denies "
+     "everything"},
     {"burst", "N", OPTION_COUNT, OPTION(burst), 1, BURST_MAX, "tokens of a full bucket, else a second's worth"},
     {"algorithm", "NAME", OPTION_TEXT, OPTION(algorithm), 0, 0,
-     "token_bucket or leaky_bucket, else token_bucket"},
+     "token_bucket, leaky_bucket, fixed_window or sliding_window, else token_bucket"},
     {"name", "NAME", OPTION_TEXT, OPTION(name), 0, 0,
      "of the limit, else the present one's, else its algorithm's"},
     {"scope", "SCOPE", OPTION_TEXT, OPTION(scope), 0, 0,

@@ -67,7 +67,10 @@ static void write_limit(const json_t *limit, FILE *out) {
     if (!is_word(limit, "algorithm", "token_bucket")) {
         fprintf(out, "algorithm: %s, ", field_text(limit, "algorithm"));
     }
-    fprintf(out, "rate: %s, burst: %" PRId64, field_text(limit, "rate"), field_integer(limit, "burst"));
+    fprintf(out, "rate: %s", field_text(limit, "rate"));
+    if (json_object_get(limit, "burst") != NULL) {
+        fprintf(out, ", burst: %" PRId64, field_integer(limit, "burst"));
+    }
     if (!is_word(limit, "scope", "key")) {
         fprintf(out, ", scope: %s", field_text(limit, "scope"));
     }

@@ -1,27 +1,7 @@
 /* bench_answer.c — walks over the fields of a response; see bench_answer.h and proto/sluice.proto. */
 #include "client/cmd/bench_answer.h"
 
-/* A field's number and type, as they stand before it. */
-#define VARINT_FIELD(number) ((number) << 3)
-#define BYTES_FIELD(number) ((number) << 3 | 2)
-
-enum {
-    RESPONSE_ID = VARINT_FIELD(1),
-    RESPONSE_STATUS = VARINT_FIELD(2),
-    RESPONSE_DECISION = BYTES_FIELD(4),
-    RESPONSE_BATCH = BYTES_FIELD(5),
-    BATCH_ITEM = BYTES_FIELD(1),
-    ITEM_STATUS = VARINT_FIELD(1),
-    ITEM_DECISION = BYTES_FIELD(3),
-    DECISION_VERDICT = VARINT_FIELD(1),
-    DECISION_SOURCE = VARINT_FIELD(2),
-    DECISION_MATCHED = VARINT_FIELD(3),
-    DECISION_LIMIT_NAME = BYTES_FIELD(4),
-    DECISION_LIMIT = VARINT_FIELD(5), /* from here to WAIT_US: numbers that no load counts */
-    DECISION_WAIT_US = VARINT_FIELD(9),
-    DECISION_DEGRADED = VARINT_FIELD(10),
-    DECISION_WOULD_DENY = VARINT_FIELD(11),
-};
+#include "proto/wire_fields.h"
 
 struct rest {
     const uint8_t *at, *end;
@@ -53,6 +33,24 @@ static bool is_type_bytes(uint8_t tag) {
     return (tag & 7) == 2;
 }
 
+/* Fields that no load counts. */
+static bool is_uncounted(uint8_t tag) {
+    switch (tag) {
+    case WIRE_FIELD_DECISION_MATCHED:
+    case WIRE_FIELD_DECISION_LIMIT_NAME:
+    case WIRE_FIELD_DECISION_LIMIT:
+    case WIRE_FIELD_DECISION_REMAINING:
+    case WIRE_FIELD_DECISION_RETRY_AFTER_US:
+    case WIRE_FIELD_DECISION_RESET_AFTER_US:
+    case WIRE_FIELD_DECISION_WAIT_US:
+    case WIRE_FIELD_DECISION_GRANTED:
+    case WIRE_FIELD_DECISION_REPEATED:
+    case WIRE_FIELD_DECISION_RETURNED:
+        return true;
+    }
+    return false;
+}
+
 static bool read_decision(struct rest rest, struct wire_decision *decision) {
     decision->verdict = WIRE_VERDICT_UNSPECIFIED;
     decision->source = WIRE_SOURCE_NONE;
@@ -64,16 +62,15 @@ static bool read_decision(struct rest rest, struct wire_decision *decision) {
         if (is_type_bytes(tag) ? !take_bytes(&rest, &bytes) : !take_varint(&rest, &value)) {
             return false;
         }
-        if (tag == DECISION_VERDICT && value <= WIRE_DENY) {
+        if (tag == WIRE_FIELD_DECISION_VERDICT && value <= WIRE_DENY) {
             decision->verdict = (enum wire_verdict)value;
-        } else if (tag == DECISION_SOURCE && value <= WIRE_SOURCE_EMBEDDED) {
+        } else if (tag == WIRE_FIELD_DECISION_SOURCE && value <= WIRE_SOURCE_EMBEDDED) {
             decision->source = (enum wire_source)value;
-        } else if (tag == DECISION_DEGRADED && value <= 1) {
+        } else if (tag == WIRE_FIELD_DECISION_DEGRADED && value <= 1) {
             decision->degraded = value == 1;
-        } else if (tag == DECISION_WOULD_DENY && value <= 1) {
+        } else if (tag == WIRE_FIELD_DECISION_WOULD_DENY && value <= 1) {
             decision->would_deny = value == 1;
-        } else if (tag != DECISION_MATCHED && tag != DECISION_LIMIT_NAME &&
-                   ((tag & 7) != 0 || tag < DECISION_LIMIT || tag > DECISION_WAIT_US)) {
+        } else if (!is_uncounted(tag)) {
             return false;
         }
     }
@@ -86,11 +83,11 @@ static bool read_item(struct rest rest, struct wire_item *item) {
     while (rest.at < rest.end) {
         uint8_t tag = *rest.at++;
         uint64_t status;
-        if (tag == ITEM_DECISION && bytes.at == bytes.end) {
+        if (tag == WIRE_FIELD_ITEM_DECISION && bytes.at == bytes.end) {
             if (!take_bytes(&rest, &bytes)) {
                 return false;
             }
-        } else if (tag != ITEM_STATUS || !take_varint(&rest, &status) || status != WIRE_OK) {
+        } else if (tag != WIRE_FIELD_ITEM_STATUS || !take_varint(&rest, &status) || status != WIRE_OK) {
             return false;
         }
     }
@@ -100,8 +97,8 @@ static bool read_item(struct rest rest, struct wire_item *item) {
 static bool read_batch(struct rest rest, struct wire_response *response) {
     while (rest.at < rest.end) {
         struct rest bytes;
-        if (*rest.at++ != BATCH_ITEM || response->n_items == WIRE_BATCH_MAX || !take_bytes(&rest, &bytes) ||
-            !read_item(bytes, &response->items[response->n_items])) {
+        if (*rest.at++ != WIRE_FIELD_BATCH_ITEM || response->n_items == WIRE_BATCH_MAX ||
+            !take_bytes(&rest, &bytes) || !read_item(bytes, &response->items[response->n_items])) {
             return false;
         }
         response->n_items++;
@@ -124,13 +121,15 @@ bool bench_answer_read(const uint8_t *body, size_t n_bytes, struct wire_response
         uint8_t tag = *rest.at++;
         uint64_t status;
         bool is_read = false;
-        if (tag == RESPONSE_ID) {
+        if (tag == WIRE_FIELD_RESPONSE_ID) {
             is_read = take_varint(&rest, &response->id);
-        } else if (tag == RESPONSE_STATUS) {
+        } else if (tag == WIRE_FIELD_RESPONSE_STATUS) {
             is_read = take_varint(&rest, &status) && status == WIRE_OK;
-        } else if ((tag == RESPONSE_DECISION || tag == RESPONSE_BATCH) && response->n_items == 0) {
-            is_read = take_bytes(&rest, &bytes) &&
-                      (tag == RESPONSE_BATCH ? read_batch(bytes, response) : read_single(bytes, response));
+        } else if ((tag == WIRE_FIELD_RESPONSE_DECISION || tag == WIRE_FIELD_RESPONSE_BATCH) &&
+                   response->n_items == 0) {
+            is_read =
+                take_bytes(&rest, &bytes) &&
+                (tag == WIRE_FIELD_RESPONSE_BATCH ? read_batch(bytes, response) : read_single(bytes, response));
         }
         if (!is_read) {
             return false;

@@ -4,20 +4,7 @@
 #include <string.h>
 
 #include "proto/frame.h"
-
-/* A field's number and type, as they stand before it. */
-enum {
-    VARINT = 0,
-    BYTES = 2,
-    REQUEST_ID = 1 << 3 | VARINT,
-    REQUEST_CHECK = 4 << 3 | BYTES,
-    REQUEST_BATCH = 5 << 3 | BYTES,
-    BATCH_CHECK = 1 << 3 | BYTES,
-    CHECK_TENANT = 1 << 3 | BYTES,
-    CHECK_RESOURCE = 2 << 3 | BYTES,
-    CHECK_KEY = 3 << 3 | BYTES,
-    CHECK_COST = 4 << 3 | VARINT,
-};
+#include "proto/wire_fields.h"
 
 enum { TAG_BYTES = 1, VARINT_MAX_BYTES = 10 };
 
@@ -67,10 +54,10 @@ static size_t check_bytes(const struct wire_check *check) {
 static uint8_t *put_check(uint8_t *to, uint8_t tag, const struct wire_check *check) {
     *to++ = tag;
     to = put_varint(to, check_bytes(check));
-    to = put_bytes(to, CHECK_TENANT, check->tenant);
-    to = put_bytes(to, CHECK_RESOURCE, check->resource);
-    to = put_bytes(to, CHECK_KEY, check->key);
-    return put_number(to, CHECK_COST, check->cost);
+    to = put_bytes(to, WIRE_FIELD_CHECK_TENANT, check->tenant);
+    to = put_bytes(to, WIRE_FIELD_CHECK_RESOURCE, check->resource);
+    to = put_bytes(to, WIRE_FIELD_CHECK_KEY, check->key);
+    return put_number(to, WIRE_FIELD_CHECK_COST, check->cost);
 }
 
 static size_t batch_bytes(const struct wire_request *request) {
@@ -87,14 +74,14 @@ size_t bench_frame_bound_bytes(const struct wire_request *request) {
 }
 
 size_t bench_frame_write(const struct wire_request *request, uint8_t *out) {
-    uint8_t *body = out + FRAME_HEADER_BYTES, *to = put_number(body, REQUEST_ID, request->id);
+    uint8_t *body = out + FRAME_HEADER_BYTES, *to = put_number(body, WIRE_FIELD_REQUEST_ID, request->id);
     if (request->call == WIRE_CALL_CHECK) {
-        to = put_check(to, REQUEST_CHECK, &request->checks[0]);
+        to = put_check(to, WIRE_FIELD_REQUEST_CHECK, &request->checks[0]);
     } else {
-        *to++ = REQUEST_BATCH;
+        *to++ = WIRE_FIELD_REQUEST_CHECK_BATCH;
         to = put_varint(to, batch_bytes(request));
         for (size_t i = 0; i < request->n_checks; i++) {
-            to = put_check(to, BATCH_CHECK, &request->checks[i]);
+            to = put_check(to, WIRE_FIELD_BATCH_CHECK, &request->checks[i]);
         }
     }
     frame_put_header(out, (uint32_t)(to - body));

@@ -18,6 +18,7 @@ enum {
     ROUND_FRAMES = 64, /* queued before the sockets get them and the clock is read again */
     /* What was due before the end may be sent so long after it: a turn of the loop, not a backlog. */
     GRACE_US = 10000,
+    CONNECT_AT_ONCE = 256, /* a listener has room for so many that it has not seen yet */
     US_PER_S = 1000000,
 };
 
@@ -30,7 +31,7 @@ struct bench_load {
     struct endpoint *servers;
     size_t n_servers;
     struct bench_conn *conns;
-    uint32_t n_conns, n_up;
+    uint32_t n_conns, n_started, n_up;
     struct bench_arrivals arrivals;
     ev_prepare before_sleep;
     ev_io due;
@@ -182,12 +183,19 @@ static void take_loss(struct bench_load *load, const struct bench_conn_event *ev
     }
 }
 
+static void start_next_conn(struct bench_load *load) {
+    if (load->n_started < load->n_conns) {
+        bench_conn_start(&load->conns[load->n_started++]);
+    }
+}
+
 static void on_conn_event(void *owner, struct bench_conn *conn, const struct bench_conn_event *event) {
     struct bench_load *load = owner;
     ensure(load->magic, ==, MAGIC);
     list_remove(&conn->node);
     switch (event->what) {
     case BENCH_CONN_OPENED:
+        start_next_conn(load);
         if (++load->n_up == load->n_conns && load->stats == NULL) {
             ev_break(load->loop, EVBREAK_ONE);
         }
@@ -217,8 +225,8 @@ static void on_conn_event(void *owner, struct bench_conn *conn, const struct ben
 bool bench_load_connect(struct bench_load *load, struct status *status) {
     *status = (struct status){""};
     load->failure = status;
-    for (uint32_t i = 0; i < load->n_conns; i++) {
-        bench_conn_start(&load->conns[i]);
+    for (int i = 0; i < CONNECT_AT_ONCE; i++) {
+        start_next_conn(load);
     }
     ev_run(load->loop, 0);
     load->failure = NULL;

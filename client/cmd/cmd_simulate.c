@@ -266,9 +266,14 @@ static void print_judge(const struct simulation *simulation, const char *title,
     printf("%s", quota->is_unlimited ? "unlimited" : "");
     for (uint32_t i = 0; i < quota->n_limits; i++) {
         const struct bucket_limit *limit = &quota->limits[i];
-        printf("%s%s (%" PRId64 " per %s, burst %" PRId64, i > 0 ? ", " : "", quota->limit_names[i],
-               limit->count, units_show_duration(limit->period_s * 1000000).text,
-               limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+        printf("%s%s (", i > 0 ? ", " : "", quota->limit_names[i]);
+        if (bucket_is_window(limit)) {
+            printf("%s %s", quota_form_algorithm_word(limit->algorithm), quota_form_show_rate(limit).text);
+        } else {
+            printf("%" PRId64 " per %s, burst %" PRId64, limit->count,
+                   units_show_duration(limit->period_s * 1000000).text,
+                   limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+        }
         print_scope(quota, i);
         putchar(')');
     }

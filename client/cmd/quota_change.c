@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/base/units.h"
+#include "server/quota/quota_form.h"
 
 bool quota_change_is_given(const struct quota_change *change) {
     return change->rate != NULL || change->burst_tokens > 0;
@@ -33,14 +34,10 @@ static bool find_limit(const struct quota_rules *rules, const char *name, uint32
 
 static bool set_rate(const char *rate, struct bucket_limit *limit, struct status *status) {
     struct status reason = {""};
-    int64_t count, period_s;
-    if (!units_read_rate((struct bytes){(const uint8_t *)rate, strlen(rate)}, &count, &period_s, &reason)) {
+    if (!quota_form_read_rate((struct bytes){(const uint8_t *)rate, strlen(rate)}, limit, &reason)) {
         return status_fail(status, "--rate: %s", reason.text);
     }
-    if (count == 0) {
-        return status_fail(status, "--rate: 0 is a ban, which denies every request");
-    }
-    return bucket_set_rate(limit, count, period_s, &reason) || status_fail(status, "--rate: %s", reason.text);
+    return limit->count > 0 || status_fail(status, "--rate: 0 is a ban, which denies every request");
 }
 
 static bool change_rules(const struct quota_change *change, struct quota_rules *rules, struct status *status) {
@@ -49,6 +46,10 @@ static bool change_rules(const struct quota_change *change, struct quota_rules *
         return false;
     }
     struct bucket_limit *limit = &rules->limits[index];
+    if (change->burst_tokens > 0 && bucket_is_window(limit)) {
+        return status_fail(status, "--burst: %s has none; change its number with --rate",
+                           quota_form_algorithm_word(limit->algorithm));
+    }
     if (change->burst_tokens > 0) {
         limit->burst_utok = change->burst_tokens * BUCKET_UTOK_PER_TOKEN;
     }

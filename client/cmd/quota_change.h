@@ -19,7 +19,8 @@ struct quota_change {
 bool quota_change_is_given(const struct quota_change *change);
 
 /* A set like this one, held once, but for the quota that tenant and resource find in it. NULL with a sentence: no
- * quota matches, it is unlimited or a ban, no limit or several could be meant, or the rate is nonsense or 0. */
+ * quota matches, it is unlimited or a ban, no limit or several could be meant, or the rate is nonsense or 0,
+ * or a window is to have a burst. */
 struct quota_set *quota_change_apply(const struct quota_change *change, const struct quota_set *set,
                                      struct bytes tenant, struct bytes resource, struct status *status);
 

@@ -8,12 +8,17 @@
 -- two. The levels are capped at burst - out - out_before at every instant. So what is granted in an epoch is
 -- accounted for until the end of the next, and only then, or when it is told of, does its room refill.
 
+-- A limit may be a window (lib/window.lua): then record.windows[i] has it, and its level is what is left.
+
+-- include lib/window.lua
+
 local epoch_us, epochs_per_s = 250000, 4
 local utok_per_token = 1000000
 
--- Levels at record.at = max(at, now) of the n limits that stand in `argument` from byte `from` on. Bytes that
--- no script wrote are taken for none. record.is_known: there was one; record.is_dated_anew: it was dated more
--- than a second ahead of the clock, which must have stepped back.
+-- Levels at record.at = max(at, now) of the n limits that stand in `argument` from byte `from` on. Bytes that no
+-- script wrote are taken for none. record.is_known: there was one; record.is_dated_anew: it was dated more than a
+-- second ahead of the clock, which must have stepped back. nil: a window's periods do not hold record.at, and the asker
+-- has to be told the time.
 local function read_record(bytes, now, argument, from, n)
     local format, at, out, out_before, demand, demand_before = 0, now, 0, 0, 0, 0
     local head, n_recorded = 9, 0
@@ -33,6 +38,7 @@ local function read_record(bytes, now, argument, from, n)
 
     -- Up to three stretches of time, each with its cap: until the epoch of `at` ends, the next one, the rest.
     local is_dated_anew = at > now + 1000000
+    local dated = is_dated_anew and now or at
     local elapsed, cap_less, n_stretches = { 0 }, { (out + out_before) * utok_per_token }, 1
     if is_dated_anew then
         at, out, out_before = now, out + out_before, 0
@@ -53,22 +59,37 @@ local function read_record(bytes, now, argument, from, n)
 
     local record = {
         at = at, is_known = is_known, is_dated_anew = is_dated_anew, n = n, ids = {}, counts = {}, periods = {},
-        bursts = {}, levels = {}, out = out, out_before = out_before, demand = demand,
+        bursts = {}, levels = {}, windows = {}, out = out, out_before = out_before, demand = demand,
         demand_before = demand_before, is_leased = head == 41 and is_known,
     }
     for i = 1, n do
         local id, count, period, burst = unpack('<I4i8i8i8', argument, (i - 1) * 28 + from)
         -- A limit is usually found at its own place; a changed quota may have moved, added or dropped some.
-        local level = burst
+        local level, found
         for place = i - 1, i - 2 + n_recorded do
-            local of, recorded = unpack('<I4i8', bytes, place % n_recorded * 12 + head + 1)
+            local start = place % n_recorded * 12 + head + 1
+            local of, recorded = unpack('<I4i8', bytes, start)
             if of == id then
-                level = recorded < -burst and -burst or recorded < burst and recorded or burst
+                level, found = recorded, start + 4
                 break
             end
         end
-        for stretch = 1, n_stretches do
-            level = refill(level, elapsed[stretch], count, period, math.max(0, burst - cap_less[stretch]))
+        if count < 0 then
+            local window = read_window(argument, (i - 1) * 28 + from, at)
+            if not window then
+                return nil
+            end
+            if found then
+                local used, used_before = unpack('<I4I4', bytes, found)
+                set_counts(window, used, used_before, dated)
+            end
+            level, burst = window_level(window), -count * utok_per_token
+            window.level, record.windows[i] = level, window
+        else
+            level = math.max(-burst, math.min(level or burst, burst))
+            for stretch = 1, n_stretches do
+                level = refill(level, elapsed[stretch], count, period, math.max(0, burst - cap_less[stretch]))
+            end
         end
         record.ids[i], record.counts[i], record.periods[i], record.bursts[i] = id, count, period, burst
         record.levels[i] = level
@@ -78,6 +99,10 @@ end
 
 -- How high the level of limit i may be.
 local function cap_of(record, i)
+    local window = record.windows[i]
+    if window then
+        return window.level + window.used * utok_per_token
+    end
     return math.max(0, record.bursts[i] - (record.out + record.out_before) * utok_per_token)
 end
 
@@ -85,6 +110,9 @@ end
 local function charge_record(record, argument, from)
     for i = 1, record.n do
         local charge = unpack('<i8', argument, (i - 1) * 8 + from)
+        if record.windows[i] then
+            charge = charge + -charge % utok_per_token
+        end
         record.levels[i] = math.max(record.levels[i] - charge, -record.bursts[i])
     end
 end
@@ -93,7 +121,13 @@ end
 local function pack_levels(record)
     local packed = pack('<Bi8', 1, record.at)
     for i = 1, record.n do
-        packed = packed .. pack('<I4i8', record.ids[i], record.levels[i])
+        local window = record.windows[i]
+        if window then
+            local used = used_after(window, window.level - record.levels[i])
+            packed = packed .. pack('<I4I4I4', record.ids[i], used, window.used_before)
+        else
+            packed = packed .. pack('<I4i8', record.ids[i], record.levels[i])
+        end
     end
     return packed
 end
@@ -117,11 +151,16 @@ local function write_record(key, record)
         lost = 2 -- utok, by rounding where a stretch of time ends
     end
     for i = 1, record.n do
-        local count, period = record.counts[i], record.periods[i]
-        local lack = record.bursts[i] - record.levels[i] + lost
-        full_at = math.max(full_at, record.at + time_to_gain(lack, count, period))
-        if out > 0 then
-            full_at = math.max(full_at, lapses_at + time_to_gain(out * utok_per_token, count, period))
+        local count, period, window = record.counts[i], record.periods[i], record.windows[i]
+        if window then
+            local used = used_after(window, window.level - record.levels[i])
+            full_at = math.max(full_at, window_full_at(window, used))
+        else
+            local lack = record.bursts[i] - record.levels[i] + lost
+            full_at = math.max(full_at, record.at + time_to_gain(lack, count, period))
+            if out > 0 then
+                full_at = math.max(full_at, lapses_at + time_to_gain(out * utok_per_token, count, period))
+            end
         end
     end
     full_at = math.min(full_at, latest)

@@ -45,6 +45,13 @@ static const struct units_kind units_rate = {
     .n_suffixes = 5,
     .suffixes = {{"/s", 1}, {"/min", 60}, {"/h", 3600}, {"/day", 86400}, {"/month", 30 * 86400}}};
 
+static const struct units_kind units_window = {
+    .what = "a number for each period of the calendar, such as 1000/day or 1000000/month",
+    .hint = "the periods of a window are /min, /h, /day, /week and /month",
+    .hint_on = '/',
+    .n_suffixes = 5,
+    .suffixes = {{"/min", 60}, {"/h", 3600}, {"/day", 86400}, {"/week", 7 * 86400}, {"/month", 30 * 86400}}};
+
 static bool units_is_digit(uint8_t c) {
     return c >= '0' && c <= '9';
 }
@@ -143,15 +150,24 @@ bool units_read_duration(struct bytes text, int64_t min_us, int64_t max_us, int6
     return units_read_within(text, &units_duration, min_us, max_us, value_us, status);
 }
 
-bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status) {
+static bool units_read_per(struct bytes text, const struct units_kind *kind, int64_t *count, int64_t *period_s,
+                           struct status *status) {
     int64_t number = 0, factor = 1;
     bool is_zero = text.len == 1 && text.data[0] == '0';
-    if (!is_zero && !units_read(text, &units_rate, &number, &factor, status)) {
+    if (!is_zero && !units_read(text, kind, &number, &factor, status)) {
         return false;
     }
     *count = number;
     *period_s = number > 0 ? factor : 1;
     return true;
+}
+
+bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status) {
+    return units_read_per(text, &units_rate, count, period_s, status);
+}
+
+bool units_read_window(struct bytes text, int64_t *count, int64_t *period_s, struct status *status) {
+    return units_read_per(text, &units_window, count, period_s, status);
 }
 
 struct units_shown units_show_bytes(int64_t bytes) {
@@ -170,6 +186,16 @@ struct units_shown units_show_rate(int64_t count, int64_t period_s) {
     struct units_shown shown;
     snprintf(shown.text, sizeof shown.text, "%" PRId64 "%s", count * (units_rate.suffixes[i].factor / period_s),
              units_rate.suffixes[i].text);
+    return shown;
+}
+
+struct units_shown units_show_window(int64_t count, int64_t period_s) {
+    size_t i = units_window.n_suffixes - 1;
+    while (i > 0 && units_window.suffixes[i].factor != period_s) {
+        i--;
+    }
+    struct units_shown shown;
+    snprintf(shown.text, sizeof shown.text, "%" PRId64 "%s", count, units_window.suffixes[i].text);
     return shown;
 }
 

@@ -33,11 +33,18 @@ bool units_read_duration(struct bytes text, int64_t min_us, int64_t max_us, int6
 bool units_read_rate(struct bytes text, int64_t *count, int64_t *period_s, struct status *status)
     __attribute__((warn_unused_result));
 
+/* "1000/day", "1000000/month": of a minute, hour, day, week or month of the calendar, which `period_s` names by its
+ * seconds, a month being 30 days. Nothing at all as above. */
+bool units_read_window(struct bytes text, int64_t *count, int64_t *period_s, struct status *status)
+    __attribute__((warn_unused_result));
+
 /* In the largest unit that needs no fraction, as the readers take it. `bytes` and `us` are at least 0. */
 struct units_shown units_show_bytes(int64_t bytes);
 struct units_shown units_show_duration(int64_t us);
 /* By the shortest period that needs no fraction. `period_s` divides one of the periods. */
 struct units_shown units_show_rate(int64_t count, int64_t period_s);
+/* As it was read; with period_s 1, which is that of nothing at all, "0/min". */
+struct units_shown units_show_window(int64_t count, int64_t period_s);
 /* Any text, made fit for a message: control characters become '?', a long text is cut and ends in "...". */
 struct units_shown units_show_text(struct bytes text);
 

@@ -14,6 +14,11 @@ static bool is_limit_name_byte(uint8_t c) {
            c == '-';
 }
 
+/* A window's record does not hold what a bucket's does: under one name they have ids of their own. */
+static uint32_t name_id(const struct bucket_limit *limit, uint32_t hash) {
+    return bucket_is_window(limit) ? ~hash : hash;
+}
+
 bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes name, struct status *status) {
     if (name.len == 0 || name.len > QUOTA_LIMIT_NAME_MAX_BYTES) {
         return status_fail(status, "a limit's name has 1 to %d bytes, not %zu", (int)QUOTA_LIMIT_NAME_MAX_BYTES,
@@ -25,9 +30,9 @@ bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes na
                                units_show_text(name).text);
         }
     }
-    uint32_t id = hash_stable32(name.data, name.len);
+    uint32_t hash = hash_stable32(name.data, name.len);
     for (uint32_t i = 0; i < index; i++) {
-        if (rules->limits[i].id == id) {
+        if (rules->limits[i].id == hash || rules->limits[i].id == ~hash) {
             const char *other = rules->limit_names[i];
             bool is_same = strlen(other) == name.len && memcmp(other, name.data, name.len) == 0;
             return status_fail(status, "the name '%s' %s of limits[%u]; give each limit a name of its own",
@@ -35,7 +40,7 @@ bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes na
                                i);
         }
     }
-    rules->limits[index].id = id;
+    rules->limits[index].id = name_id(&rules->limits[index], hash);
     memmove(rules->limit_names[index], name.data, name.len);
     rules->limit_names[index][name.len] = '\0';
     return true;

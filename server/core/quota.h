@@ -74,7 +74,7 @@ struct quota {
 
 /* ---- rules ---- */
 
-/* Names limits[index] and sets its id from the name. False with a reason: not 1 to 32 of [A-Za-z0-9_.-], or a
+/* Names limits[index] and sets its id from the name, and from whether it is a window. False with a reason: not 1 to 32 of [A-Za-z0-9_.-], or a
  * limit before it has the name. */
 bool quota_name_limit(struct quota_rules *rules, uint32_t index, struct bytes name, struct status *status)
     __attribute__((warn_unused_result));

@@ -57,6 +57,7 @@ struct accounts {
     struct accounts_options options;
     struct denied *denied;
     struct list leased;
+    int64_t round_trip_us; /* of calls that were answered, smoothed */
     int64_t next_look_us;
     bool is_draining;
     uint32_t n_accounts, n_free;

@@ -37,9 +37,18 @@ static void settle_debt(struct account *account, enum store_outcome outcome, int
     account->debt_utok = 0;
 }
 
+enum { ROUND_TRIP_WEIGHT = 8 };
+
+static void note_round_trip(struct account *account, int64_t now_us) {
+    struct accounts *accounts = account->owner;
+    accounts->round_trip_us += (now_us - account->asked_at_us - accounts->round_trip_us) / ROUND_TRIP_WEIGHT;
+}
+
+/* The store has decided. */
 static void note_record(struct account *account, const struct bucket_record *record, int64_t full_after_us,
                         int64_t now_us) {
     struct fallback *fallback = account->owner->options.fallback;
+    note_round_trip(account, now_us);
     if (fallback != NULL && account->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
         fallback_note(fallback, account->hash, account->part, record, full_after_us, now_us);
     }
@@ -346,9 +355,15 @@ static void follow_quota(struct account *account) {
     }
 }
 
+/* 0: for no longer than it takes to ask, since a lease that is over when it comes serves nobody. */
+static int64_t find_lease_us(const struct account *account) {
+    int64_t lease_us = lease_time_us(account->part->limits, account->part->n_limits);
+    return lease_us > 2 * account->owner->round_trip_us ? lease_us : 0;
+}
+
 void account_ask(struct account *account, int64_t now_us) {
     follow_quota(account);
-    int64_t lease_us = lease_time_us(account->part->limits, account->part->n_limits);
+    int64_t lease_us = find_lease_us(account);
     bool wants_lease =
         account->wants_lease && is_worth_a_lease(account->part, lease_us) && !account->owner->is_draining;
     bool has_to_tell = account_has_late(account) || lease_purse_has_to_be_told(&account->purse, now_us);

@@ -67,7 +67,8 @@ static void write_memo(struct store_memo *memo, const struct limiter_call *call)
 /* ---- takes ---- */
 
 bool bookings_wants(const struct limiter_call *call) {
-    return call->kind == LIMITER_RESERVE || call->idempotency_key.len > 0;
+    bool has_part = call->at_most && !call->claims[0].is_leased; /* a plain check takes all or nothing */
+    return call->kind == LIMITER_RESERVE || call->idempotency_key.len > 0 || has_part;
 }
 
 /* What the reservation held goes back by itself when its time is over. */

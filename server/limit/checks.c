@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/ensure.h"
 #include "server/limit/limiter_state.h"
 
 /* ---- without the store ---- */
@@ -115,6 +116,7 @@ static bool place_claims(struct limiter_call *call) {
 
 bool checks_make_claims(struct limiter_call *call) {
     uint32_t n = n_claims(call);
+    ensure(n, >=, 1);
     if (!place_claims(call)) {
         call->outcome = LIMITER_UNDECIDED;
         call->store_outcome = STORE_NO_MEMORY;

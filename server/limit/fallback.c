@@ -30,7 +30,8 @@ struct fallback {
     pthread_mutex_t overflow_lock;
     struct overflow overflow;
     _Atomic uint32_t fleet_size;
-    _Atomic int64_t n_debts; /* slots with one; while it is 0 nobody looks for any */
+    _Atomic int64_t calendar_us; /* what is to be added to monotonic time for Unix time */
+    _Atomic int64_t n_debts;     /* slots with one; while it is 0 nobody looks for any */
     struct fallback_metrics metrics;
 };
 
@@ -96,6 +97,20 @@ void fallback_set_fleet_size(struct fallback *fallback, uint32_t fleet_size) {
     metric_set(&fallback->metrics.fleet_size, n);
 }
 
+/* Replies take now longer, now shorter; so little is no other time. */
+#define CALENDAR_SLACK_US INT64_C(1000)
+
+static int64_t calendar(const struct fallback *fallback) {
+    return atomic_load_explicit(&fallback->calendar_us, memory_order_relaxed);
+}
+
+void fallback_set_calendar(struct fallback *fallback, int64_t calendar_us) {
+    int64_t change_us = calendar_us - calendar(fallback);
+    if (change_us > CALENDAR_SLACK_US || change_us < -CALENDAR_SLACK_US) {
+        atomic_store_explicit(&fallback->calendar_us, calendar_us, memory_order_relaxed);
+    }
+}
+
 const struct fallback_metrics *fallback_metrics(const struct fallback *fallback) {
     return &fallback->metrics;
 }
@@ -144,9 +159,10 @@ static bool is_heard_lately(uint32_t mark, int64_t now_us) {
 /* Has a level for each limit, full where the record knows none: at the quota's own burst, not at a raised one. */
 static void complete(struct bucket_record *record, const struct quota_part *part, int64_t now_us) {
     struct bucket_record full = {.at_us = record->n_levels > 0 ? record->at_us : now_us,
+                                 .calendar_us = record->calendar_us,
                                  .n_levels = part->n_limits};
     for (uint32_t i = 0; i < part->n_limits; i++) {
-        full.levels[i] = (struct bucket_level){part->limits[i].id, part->limits[i].burst_utok};
+        full.levels[i] = (struct bucket_level){part->limits[i].id, bucket_full_level(&part->limits[i])};
         for (uint32_t j = 0; j < record->n_levels; j++) {
             if (record->levels[j].id == full.levels[i].id) {
                 full.levels[i] = record->levels[j];
@@ -176,21 +192,21 @@ static bool reckon_charges(const struct bucket_record *record, const struct quot
  * just granted without it. Returns after how long the record is full. */
 static int64_t correct(struct fallback *fallback, struct table_slot *slot, const struct quota_part *part,
                        struct bucket_record *record, int64_t now_us) {
-    struct bucket_record here, corrected = {.at_us = now_us, .n_levels = part->n_limits};
+    struct bucket_record here = {.calendar_us = record->calendar_us};
     struct fallback_debt debt = {.spent_utok = *table_debt(slot)};
-    int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS], owed_utok = 0;
+    int64_t here_utok[BUCKET_MAX_LIMITS], there_utok[BUCKET_MAX_LIMITS], gains_utok[BUCKET_MAX_LIMITS];
+    int64_t owed_utok = 0;
     table_load(slot, &here);
     reckon_charges(&here, part, fleet_size(fallback), now_us, &debt);
     bucket_levels(&here, part->limits, part->n_limits, now_us, here_utok);
     bucket_levels(record, part->limits, part->n_limits, now_us, there_utok);
     for (uint32_t i = 0; i < part->n_limits; i++) {
         int64_t utok = there_utok[i] - debt.charges_utok[i] * fleet_size(fallback);
-        corrected.levels[i] =
-            (struct bucket_level){part->limits[i].id, utok < here_utok[i] ? utok : here_utok[i]};
+        gains_utok[i] = (utok < here_utok[i] ? utok : here_utok[i]) - there_utok[i];
         owed_utok = debt.charges_utok[i] > owed_utok ? debt.charges_utok[i] : owed_utok;
     }
     set_debt(fallback, slot, owed_utok);
-    *record = corrected;
+    bucket_book(record, part->limits, part->n_limits, gains_utok, now_us);
     struct bucket_verdict verdict;
     bucket_check(record, part->limits, part->n_limits, 1, now_us, true, &verdict);
     return verdict.full_after_us;
@@ -198,6 +214,9 @@ static int64_t correct(struct fallback *fallback, struct table_slot *slot, const
 
 void fallback_note(struct fallback *fallback, struct hash128 hash, const struct quota_part *part,
                    const struct bucket_record *record, int64_t full_after_us, int64_t now_us) {
+    if (record->calendar_us != 0) { /* else nothing was told of it */
+        fallback_set_calendar(fallback, record->calendar_us);
+    }
     struct stripe *stripe = lock_key(fallback, hash);
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
@@ -206,6 +225,7 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
     bool is_telling = record->n_levels >= 1 && record->n_levels <= max_levels && part->n_limits <= max_levels;
     if (slot != NULL && is_telling) {
         struct bucket_record noted = *record;
+        noted.calendar_us = calendar(fallback);
         bool is_own =
             *table_debt(slot) > 0 || !is_heard(*table_mark(slot)) || (*table_mark(slot) & MARK_LOCAL) != 0;
         if (is_known && is_own) {
@@ -223,28 +243,41 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
 
 /* ---- deciding without it ---- */
 
-/* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised. */
+/* Such a check may be granted as soon as the store is back. */
+#define UNPAID_RETRY_US INT64_C(1000000)
+
+/* The check as if all N frontends made it. A burst that the check is within, but not N of it, is raised; not that of a
+ * window, where nothing can be saved up from one period to the next. */
 static void check_for_all(struct bucket_record *record, const struct quota_part *part, int64_t cost_tokens,
                           int64_t n_frontends, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
     complete(record, part, now_us);
     int64_t cost_utok = cost_tokens * BUCKET_UTOK_PER_TOKEN;
+    bool is_within = true;
     for (uint32_t i = 0; i < part->n_limits; i++) {
         limits[i] = part->limits[i];
-        if (cost_utok <= limits[i].burst_utok && cost_utok * n_frontends > limits[i].burst_utok) {
+        is_within = is_within && cost_utok <= limits[i].burst_utok;
+        if (!bucket_is_window(&limits[i]) && cost_utok <= limits[i].burst_utok &&
+            cost_utok * n_frontends > limits[i].burst_utok) {
             limits[i].burst_utok = cost_utok * n_frontends;
         }
     }
     bucket_check(record, limits, part->n_limits, cost_tokens * n_frontends, now_us, peek, verdict);
     verdict->remaining_utok /= n_frontends;
+    if (is_within && verdict->retry_after_us == BUCKET_MAX_EXACT) {
+        verdict->retry_after_us = UNPAID_RETRY_US;
+    }
 }
 
 static void check_overflow(struct fallback *fallback, const struct quota_part *part, int64_t cost_tokens,
                            int64_t now_us, bool peek, struct bucket_verdict *verdict) {
-    struct bucket_record none = {0};
+    struct bucket_record none = {.calendar_us = calendar(fallback)};
     pthread_mutex_lock(&fallback->overflow_lock);
     struct bucket_record *shared = overflow_record(&fallback->overflow, part->index);
     bool is_short_of_memory = shared == NULL;
+    if (!is_short_of_memory) {
+        shared->calendar_us = calendar(fallback);
+    }
     check_for_all(is_short_of_memory ? &none : shared, part, cost_tokens, fleet_size(fallback), now_us,
                   peek || is_short_of_memory, verdict);
     verdict->allowed = verdict->allowed && !is_short_of_memory;
@@ -259,7 +292,7 @@ void fallback_check(struct fallback *fallback, struct hash128 hash, const struct
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     bool has_place = slot != NULL && part->n_limits <= table_max_levels(stripe->table);
     if (has_place) {
-        struct bucket_record record = {0};
+        struct bucket_record record = {.calendar_us = calendar(fallback)};
         if (is_known) {
             table_load(slot, &record);
         }
@@ -286,7 +319,7 @@ void fallback_give_back(struct fallback *fallback, struct hash128 hash, const st
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known && part->n_limits <= table_max_levels(stripe->table)) {
-        struct bucket_record record;
+        struct bucket_record record = {.calendar_us = calendar(fallback)};
         struct bucket_verdict verdict;
         int64_t gains_utok[BUCKET_MAX_LIMITS];
         for (uint32_t i = 0; i < part->n_limits; i++) {
@@ -321,7 +354,7 @@ bool fallback_take_debt(struct fallback *fallback, struct hash128 hash, const st
     bool is_known;
     struct table_slot *slot = table_find(stripe->table, hash, now_us, &is_known);
     if (slot != NULL && is_known && *table_debt(slot) > 0 && is_heard(*table_mark(slot))) {
-        struct bucket_record record;
+        struct bucket_record record = {.calendar_us = calendar(fallback)};
         table_load(slot, &record);
         debt->spent_utok = *table_debt(slot);
         is_owed = is_heard_lately(*table_mark(slot), now_us)

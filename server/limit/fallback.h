@@ -14,6 +14,9 @@
  * Where N x c is above the burst, the share of the burst would never pay for the check: then, and for this check
  * only, the bucket may fill up to N x c. Counted from when the store was lost, burst + rate * T holds even so.
  *
+ * A window has no rate to save up by: where its share does not pay for the check, the check is denied. Its calendar is
+ * that of the store, as it was told with the last record; the time of a record noted here stays where it was in that.
+ *
  * What is admitted here is remembered as a debt: `spent`. Once the store has decided a check of the key, it is
  * told with the next one, for each limit, min(spent, (burst - level) / N): what still lacks to a full bucket,
  * since the rest has come back here and would have come back there. What is granted within a quarter of a second after
@@ -60,6 +63,8 @@ void fallback_destroy(struct fallback **fallback);
 
 /* N, clamped to 1 ... FALLBACK_MAX_FLEET. */
 void fallback_set_fleet_size(struct fallback *fallback, uint32_t fleet_size);
+/* What is to be added to this process' monotonic time for Unix time, until the store tells better. */
+void fallback_set_calendar(struct fallback *fallback, int64_t calendar_us);
 const struct fallback_metrics *fallback_metrics(const struct fallback *fallback);
 
 /* The store has decided, and in `record` is what stands there, in this process' monotonic time; in

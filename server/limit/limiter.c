@@ -40,6 +40,7 @@ void limiter_destroy(struct limiter **limiter) {
 void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas) {
     struct quota_set *old = limiter->quotas;
     limiter->quotas = quota_set_hold(quotas);
+    quota_memo_clear(&limiter->memo);
     quota_set_release(&old);
 }
 
@@ -229,7 +230,7 @@ static enum limiter_progress start(struct limiter_call *call, int64_t now_us) {
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
     call->limiter = limiter;
-    call->quota = quota_set_find(limiter->quotas, call->tenant, call->resource);
+    call->quota = quota_memo_find(&limiter->memo, limiter->quotas, call->tenant, call->resource);
     call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){.limit_name = ""};
     call->booking = (struct limiter_booking){.limit_name = ""};

@@ -145,11 +145,11 @@ struct limiter_call {
     uint32_t n_pending;
     bool is_at_first; /* the other parts of the quota have granted */
     int64_t store_deadline_us;
-    struct claim *claims; /* one of each part, in their order: `claim`, or an array */
-    struct claim claim;
+    struct claim *claims;         /* one of each part, in their order: `claim`, or an array */
     struct look *looks;           /* peeks.c's */
     struct booking *booking_call; /* bookings.c's */
     bool is_repeated;             /* by the first part: an earlier call was decided so */
+    struct claim claim;           /* need not be set to anything before */
 };
 
 enum limiter_progress { LIMITER_DONE, LIMITER_PENDING };

@@ -2,6 +2,7 @@
 #ifndef SLUICE_LIMIT_LIMITER_STATE_H
 #define SLUICE_LIMIT_LIMITER_STATE_H
 
+#include "server/core/quota_memo.h"
 #include "server/limit/accounts.h"
 #include "server/limit/limiter.h"
 #include "server/limit/returns.h"
@@ -9,6 +10,7 @@
 struct limiter {
     struct limiter_options options;
     struct quota_set *quotas;
+    struct quota_memo memo; /* of `quotas` */
     struct store *store;
     struct limiter_metrics *metrics;
     struct accounts *accounts;

@@ -14,8 +14,10 @@ static bool is_booking(const struct limiter_call *call) {
 
 /* Keeps a copy, and says where it is. */
 static struct wire_bytes keep_name(struct answer *answer, const char *limit_name) {
-    snprintf(answer->limit_name, sizeof answer->limit_name, "%s", limit_name);
-    return (struct wire_bytes){.data = (const uint8_t *)answer->limit_name, .len = strlen(answer->limit_name)};
+    size_t len = strnlen(limit_name, sizeof answer->limit_name - 1);
+    memcpy(answer->limit_name, limit_name, len);
+    answer->limit_name[len] = '\0';
+    return (struct wire_bytes){.data = (const uint8_t *)answer->limit_name, .len = len};
 }
 
 static void set_decision(struct answer *answer, const struct decision *decision) {

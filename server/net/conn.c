@@ -35,6 +35,35 @@ static void count_close(struct conn_metrics *metrics, enum conn_close_reason rea
     }
 }
 
+/* ---- buffers, borrowed while there is something in them ---- */
+
+static void borrow_buf(struct conn_host *host, struct buf *buf) {
+    if (buf->data == NULL && host->n_spare > 0) {
+        *buf = host->spare[--host->n_spare];
+    }
+}
+
+static void return_buf(struct conn_host *host, struct buf *buf) {
+    if (buf->data == NULL || buf_len(buf) > 0) {
+        return;
+    }
+    if (host->n_spare < CONN_SPARE_MAX) {
+        host->spare[host->n_spare++] = *buf;
+        *buf = (struct buf){0};
+    } else {
+        buf_deinit(buf);
+    }
+}
+
+/* ---- states ---- */
+
+static void remove_from_dirty(struct conn *conn) {
+    if (!list_is_empty(&conn->in_dirty)) {
+        list_remove(&conn->in_dirty);
+        conn->host->n_dirty--;
+    }
+}
+
 static void conn_close(struct conn *conn, enum conn_close_reason reason) {
     struct conn_host *host = conn->host;
     if (conn->state == CONN_CLOSED) {
@@ -50,7 +79,7 @@ static void conn_close(struct conn *conn, enum conn_close_reason reason) {
     ev_io_stop(host->loop, &conn->writable);
     ev_timer_stop(host->loop, &conn->frame_timer);
     close(conn->fd);
-    list_remove(&conn->in_dirty);
+    remove_from_dirty(conn);
     list_remove(&conn->in_backlog);
     list_remove(&conn->in_host);
     list_push_back(&host->parked, &conn->in_host);
@@ -147,6 +176,7 @@ static bool parse_frames(struct conn *conn) {
         has_consumed = true;
         update_pause(conn);
     }
+    return_buf(host, &conn->in);
     update_frame_timer(conn, has_consumed);
     return true;
 }
@@ -154,6 +184,7 @@ static bool parse_frames(struct conn *conn) {
 enum read_outcome { READ_SOME, READ_NOTHING_YET, READ_END, READ_FAILED };
 
 static enum read_outcome read_once(struct conn *conn) {
+    borrow_buf(conn->host, &conn->in);
     uint8_t *to = buf_reserve(&conn->in, CONN_READ_BYTES);
     if (to == NULL) {
         conn_close(conn, CONN_CLOSE_NO_MEMORY);
@@ -165,6 +196,7 @@ static enum read_outcome read_once(struct conn *conn) {
         metric_add(&conn->host->metrics->received_bytes, (uint64_t)n);
         return READ_SOME;
     }
+    return_buf(conn->host, &conn->in);
     if (n == 0) {
         return READ_END;
     }
@@ -187,43 +219,10 @@ static void discard_input(struct conn *conn) {
         return;
     }
     buf_consume(&conn->in, buf_len(&conn->in));
+    return_buf(conn->host, &conn->in);
     if (outcome == READ_END) {
         conn_close(conn, CONN_CLOSE_DRAINED);
     }
-}
-
-static void conn_on_readable(struct ev_loop *loop, ev_io *watcher, int events) {
-    (void)loop;
-    (void)events;
-    struct conn *conn = list_entry(watcher, struct conn, readable);
-    ensure(conn->magic, ==, CONN_MAGIC);
-    if (conn->state == CONN_LINGERING) {
-        discard_input(conn);
-        return;
-    }
-    switch (read_once(conn)) {
-    case READ_SOME:
-        if (parse_frames(conn) && !list_is_empty(&conn->in_backlog)) {
-            ev_io_stop(conn->host->loop, &conn->readable);
-        }
-        break;
-    case READ_END:
-        conn->peer_has_finished = true;
-        stop_reading(conn);
-        finish_if_idle(conn);
-        break;
-    case READ_NOTHING_YET:
-    case READ_FAILED:
-        break;
-    }
-}
-
-static void conn_on_frame_timeout(struct ev_loop *loop, ev_timer *watcher, int events) {
-    (void)loop;
-    (void)events;
-    struct conn *conn = list_entry(watcher, struct conn, frame_timer);
-    ensure(conn->magic, ==, CONN_MAGIC);
-    conn_close(conn, CONN_CLOSE_FRAME_TIMEOUT);
 }
 
 static void flush(struct conn *conn) {
@@ -244,9 +243,56 @@ static void flush(struct conn *conn) {
         metric_add(&conn->host->metrics->sent_bytes, (uint64_t)n);
         buf_consume(&conn->out, (size_t)n);
     }
+    return_buf(conn->host, &conn->out);
     ev_io_stop(conn->host->loop, &conn->writable);
     update_pause(conn);
     finish_if_idle(conn);
+}
+
+static void flush_dirty(struct conn_host *host) {
+    while (!list_is_empty(&host->dirty)) {
+        struct conn *conn = list_entry(host->dirty.next, struct conn, in_dirty);
+        remove_from_dirty(conn);
+        flush(conn);
+    }
+}
+
+static void conn_on_readable(struct ev_loop *loop, ev_io *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct conn *conn = list_entry(watcher, struct conn, readable);
+    ensure(conn->magic, ==, CONN_MAGIC);
+    struct conn_host *host = conn->host;
+    if (conn->state == CONN_LINGERING) {
+        discard_input(conn);
+        return;
+    }
+    switch (read_once(conn)) {
+    case READ_SOME:
+        if (parse_frames(conn) && !list_is_empty(&conn->in_backlog)) {
+            ev_io_stop(host->loop, &conn->readable);
+        }
+        break;
+    case READ_END:
+        conn->peer_has_finished = true;
+        stop_reading(conn);
+        finish_if_idle(conn);
+        break;
+    case READ_NOTHING_YET:
+    case READ_FAILED:
+        break;
+    }
+    if (host->n_dirty >= CONN_DIRTY_MAX) {
+        flush_dirty(host);
+    }
+}
+
+static void conn_on_frame_timeout(struct ev_loop *loop, ev_timer *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct conn *conn = list_entry(watcher, struct conn, frame_timer);
+    ensure(conn->magic, ==, CONN_MAGIC);
+    conn_close(conn, CONN_CLOSE_FRAME_TIMEOUT);
 }
 
 static void conn_on_writable(struct ev_loop *loop, ev_io *watcher, int events) {
@@ -258,6 +304,7 @@ static void conn_on_writable(struct ev_loop *loop, ev_io *watcher, int events) {
 }
 
 uint8_t *conn_reserve(struct conn *conn, size_t n) {
+    borrow_buf(conn->host, &conn->out);
     uint8_t *to = buf_reserve(&conn->out, n);
     if (to == NULL) {
         conn_close(conn, CONN_CLOSE_NO_MEMORY);
@@ -269,6 +316,7 @@ void conn_commit(struct conn *conn, size_t n) {
     buf_commit(&conn->out, n);
     if (list_is_empty(&conn->in_dirty)) {
         list_push_back(&conn->host->dirty, &conn->in_dirty);
+        conn->host->n_dirty++;
         /* Behind everything else of this turn, even if this turn's prepare watchers have begun to run. */
         ev_feed_event(conn->host->loop, &conn->host->prepare, EV_PREPARE);
     }
@@ -353,10 +401,7 @@ static void host_on_prepare(struct ev_loop *loop, ev_prepare *watcher, int event
     (void)loop;
     (void)events;
     struct conn_host *host = list_entry(watcher, struct conn_host, prepare);
-    struct list *node;
-    while ((node = list_pop_front(&host->dirty)) != NULL) {
-        flush(list_entry(node, struct conn, in_dirty));
-    }
+    flush_dirty(host);
     free_parked(host);
 }
 
@@ -390,6 +435,9 @@ void conn_host_deinit(struct conn_host *host) {
         conn_close(list_entry(host->conns.next, struct conn, in_host), CONN_CLOSE_DRAINED);
     }
     free_parked(host);
+    while (host->n_spare > 0) {
+        buf_deinit(&host->spare[--host->n_spare]);
+    }
     ev_check_stop(host->loop, &host->check);
     ev_prepare_stop(host->loop, &host->prepare);
     ev_idle_stop(host->loop, &host->idle);

@@ -6,7 +6,8 @@
  * Back pressure: with more than max_inflight checks under way, or more than max_output_bytes unsent, a
  * connection is neither read nor parsed until it falls below. A connection that closes with requests under way
  * orphans them; they hold no pointer to it afterwards. Memory of a closed connection is freed at the end of
- * the loop turn. Everything here belongs to one worker's thread. */
+ * the loop turn. A connection has buffers only while there is something in them, so that one that is idle costs
+ * little, and those that are busy use the same memory over and over. Everything here belongs to one worker's thread. */
 #ifndef SLUICE_NET_CONN_H
 #define SLUICE_NET_CONN_H
 
@@ -62,6 +63,10 @@ struct conn_metrics {
 /* What one connection may have of a loop turn; the rest waits for the next, after the others. */
 enum { CONN_FRAMES_PER_TURN = 64, CONN_CHECKS_PER_TURN = 256, CONN_READ_BYTES = 16 * 1024 };
 
+/* Connections with output are written when there are so many, if not at the turn's end; and buffers that wait for
+ * somebody to use them, at most. */
+enum { CONN_DIRTY_MAX = 64, CONN_SPARE_MAX = 2 * CONN_DIRTY_MAX };
+
 struct conn_options {
     uint32_t max_connections;
     int max_fd;                /* sockets numbered from here on are refused: others need descriptors, too */
@@ -92,6 +97,8 @@ struct conn_host {
     struct list dirty;    /* with output to be written this turn */
     struct list backlog;  /* with frames left to parse next turn */
     struct list parked;   /* closed, freed at the end of this turn */
+    uint32_t n_dirty, n_spare;
+    struct buf spare[CONN_SPARE_MAX]; /* empty; the last is the warmest */
     ev_check check;
     ev_prepare prepare;
     ev_idle idle; /* active while the backlog is not empty, so that the loop does not sleep */

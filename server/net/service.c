@@ -250,19 +250,19 @@ static void draw_reservation_id(uint8_t id[WIRE_RESERVATION_ID_BYTES]) {
 
 static void prepare_item(struct service *service, struct request_item *item, const struct wire_check *check) {
     const struct wire_request *wire = &service->request;
-    item->call = (struct limiter_call){
-        .tenant = house_bytes(check->tenant),
-        .resource = house_bytes(check->resource),
-        .key = house_bytes(check->key),
-        .kind = kind_of(wire->call),
-        .cost_tokens = (int64_t)check->cost,
-        .at_most = check->at_most,
-        .idempotency_key = house_bytes(check->idempotency_key),
-        .ttl_us = (int64_t)wire->ttl_ms * 1000,
-        .returns_on_timeout = wire->on_timeout == WIRE_ON_TIMEOUT_RETURN,
-        .deadline_us = item->request->deadline_us,
-        .done = service_on_call_done,
-    };
+    struct limiter_call *call = &item->call;
+    memset(call, 0, offsetof(struct limiter_call, claim));
+    call->tenant = house_bytes(check->tenant);
+    call->resource = house_bytes(check->resource);
+    call->key = house_bytes(check->key);
+    call->kind = kind_of(wire->call);
+    call->cost_tokens = (int64_t)check->cost;
+    call->at_most = check->at_most;
+    call->idempotency_key = house_bytes(check->idempotency_key);
+    call->ttl_us = (int64_t)wire->ttl_ms * 1000;
+    call->returns_on_timeout = wire->on_timeout == WIRE_ON_TIMEOUT_RETURN;
+    call->deadline_us = item->request->deadline_us;
+    call->done = service_on_call_done;
     if (wire->call == WIRE_CALL_RESERVE) {
         draw_reservation_id(item->call.reservation);
     } else if (wire->call == WIRE_CALL_SETTLE) {

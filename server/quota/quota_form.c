@@ -24,8 +24,11 @@ struct words {
     const char *words[5]; /* NULL behind the last */
 };
 
-static const struct words algorithms = {"neither token_bucket nor leaky_bucket",
-                                        {[BUCKET_TOKEN] = "token_bucket", [BUCKET_LEAKY] = "leaky_bucket"}};
+static const struct words algorithms = {"none of token_bucket, leaky_bucket, fixed_window and sliding_window",
+                                        {[BUCKET_TOKEN] = "token_bucket",
+                                         [BUCKET_LEAKY] = "leaky_bucket",
+                                         [BUCKET_FIXED_WINDOW] = "fixed_window",
+                                         [BUCKET_SLIDING_WINDOW] = "sliding_window"}};
 static const struct words failures = {
     "none of local, allow and deny",
     {[QUOTA_FAILS_LOCAL] = "local", [QUOTA_FAILS_ALLOW] = "allow", [QUOTA_FAILS_DENY] = "deny"}};
@@ -82,21 +85,37 @@ static bool read_name(struct bytes text, struct quota_rules *rules, struct statu
     return quota_name_limit(rules, rules->n_limits, text, reason);
 }
 
-static bool read_rate(struct bytes text, struct bucket_limit *limit, struct status *reason) {
-    int64_t count, period_s;
-    if (!units_read_rate(text, &count, &period_s, reason)) {
-        return false;
-    }
-    if (count > 0) {
-        return bucket_set_rate(limit, count, period_s, reason);
-    }
-    limit->count = 0;
-    limit->period_s = 1;
-    return true;
+static bool read_count(struct bytes text, const struct bucket_limit *limit, int64_t *count, int64_t *period_s,
+                       struct status *reason) {
+    return bucket_is_window(limit) ? units_read_window(text, count, period_s, reason)
+                                   : units_read_rate(text, count, period_s, reason);
 }
 
-/* Without a burst: one second's worth of the rate, at least 1. */
+bool quota_form_read_rate(struct bytes text, struct bucket_limit *limit, struct status *reason) {
+    int64_t count, period_s;
+    if (!read_count(text, limit, &count, &period_s, reason)) {
+        return false;
+    }
+    if (count == 0) {
+        limit->count = 0;
+        limit->period_s = 1;
+        return true;
+    }
+    return bucket_is_window(limit)
+               ? bucket_set_window(limit, limit->algorithm, count, (enum calendar_period)period_s, reason)
+               : bucket_set_rate(limit, count, period_s, reason);
+}
+
+/* Without a burst: one second's worth of the rate, at least 1. Of a window it is the number in its rate. */
 static bool read_burst(struct bytes text, struct bucket_limit *limit, struct status *reason) {
+    if (bucket_is_window(limit)) {
+        if (text.data != NULL) {
+            return status_fail(reason, "means nothing beside %s: the number in the rate is the limit",
+                               quota_form_algorithm_word(limit->algorithm));
+        }
+        limit->burst_utok = (limit->count > 0 ? limit->count : 1) * BUCKET_UTOK_PER_TOKEN;
+        return true;
+    }
     int64_t tokens = limit->count / limit->period_s;
     if (text.data != NULL && !units_read_integer(text, 1, BUCKET_MAX_TOKENS, &tokens, reason)) {
         return false;
@@ -114,7 +133,7 @@ static bool read_limit_field(struct quota_rules *rules, enum quota_limit_field f
     case QUOTA_LIMIT_ALGORITHM:
         return read_algorithm(text, limit, reason);
     case QUOTA_LIMIT_RATE:
-        return read_rate(text, limit, reason);
+        return quota_form_read_rate(text, limit, reason);
     case QUOTA_LIMIT_BURST:
         return read_burst(text, limit, reason);
     case QUOTA_LIMIT_SCOPE:
@@ -186,6 +205,11 @@ bool quota_form_begin(struct quota_rules *rules, const struct bytes texts[QUOTA_
 
 const char *quota_form_algorithm_word(enum bucket_algorithm algorithm) {
     return algorithms.words[algorithm];
+}
+
+struct units_shown quota_form_show_rate(const struct bucket_limit *limit) {
+    return bucket_is_window(limit) ? units_show_window(limit->count, limit->period_s)
+                                   : units_show_rate(limit->count, limit->period_s);
 }
 
 const char *quota_form_failure_word(enum quota_on_store_failure on_store_failure) {

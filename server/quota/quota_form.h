@@ -9,6 +9,7 @@
 
 #include "server/base/bytes.h"
 #include "server/base/status.h"
+#include "server/base/units.h"
 #include "server/base/yaml_file.h"
 #include "server/core/quota.h"
 
@@ -41,6 +42,11 @@ bool quota_form_begin(struct quota_rules *rules, const struct bytes texts[QUOTA_
 bool quota_form_add_limit(struct quota_rules *rules, const struct bytes texts[QUOTA_N_LIMIT_FIELDS],
                           enum quota_limit_field *field, struct status *reason)
     __attribute__((warn_unused_result));
+
+/* The rate of a limit whose algorithm is set: of a window its number and period. 0 makes it a ban. */
+bool quota_form_read_rate(struct bytes text, struct bucket_limit *limit, struct status *reason)
+    __attribute__((warn_unused_result));
+struct units_shown quota_form_show_rate(const struct bucket_limit *limit);
 
 /* The words as they are read. */
 const char *quota_form_algorithm_word(enum bucket_algorithm algorithm);

@@ -210,12 +210,15 @@ bool quota_json_read(struct bytes text, struct quota_rules *rules, struct status
 
 static size_t write_limit(const struct quota_rules *rules, uint32_t i, char *out, size_t max_bytes) {
     const struct bucket_limit *limit = &rules->limits[i];
-    return (size_t)snprintf(
-        out, max_bytes,
-        "%s{\"name\":\"%s\",\"algorithm\":\"%s\",\"rate\":\"%s\",\"burst\":%" PRId64 ",\"scope\":\"%s\"}",
-        i > 0 ? "," : "", rules->limit_names[i], quota_form_algorithm_word(limit->algorithm),
-        units_show_rate(limit->count, limit->period_s).text, limit->burst_utok / BUCKET_UTOK_PER_TOKEN,
-        quota_form_scope_word(rules->scopes[i]));
+    size_t n = (size_t)snprintf(out, max_bytes, "%s{\"name\":\"%s\",\"algorithm\":\"%s\",\"rate\":\"%s\"",
+                                i > 0 ? "," : "", rules->limit_names[i],
+                                quota_form_algorithm_word(limit->algorithm), quota_form_show_rate(limit).text);
+    if (!bucket_is_window(limit)) {
+        n += (size_t)snprintf(out + n, max_bytes - n, ",\"burst\":%" PRId64,
+                              limit->burst_utok / BUCKET_UTOK_PER_TOKEN);
+    }
+    return n + (size_t)snprintf(out + n, max_bytes - n, ",\"scope\":\"%s\"}",
+                                quota_form_scope_word(rules->scopes[i]));
 }
 
 bool quota_json_write(const struct quota_rules *rules, struct buf *out) {

@@ -12,7 +12,8 @@
  *
  * A quota may say on_store_failure: local (the default), allow or deny; mode: enforce (the default) or shadow. A
  * rate of 0 denies everything; `unlimited: true`, alone, allows everything.
- * name defaults to the algorithm, algorithm to token_bucket, burst to one second's worth of rate (at least 1). */
+ * name defaults to the algorithm, algorithm to token_bucket, burst to one second's worth of rate (at least 1). Windows
+ * have no burst: { algorithm: fixed_window, rate: 1000000/month }. */
 #ifndef SLUICE_QUOTA_REGISTRY_H
 #define SLUICE_QUOTA_REGISTRY_H
 

@@ -18,6 +18,7 @@ struct embedded_store {
     uint64_t max_notes;
     struct overflow overflow;
     struct embedded_metrics *metrics;
+    int64_t calendar_us; /* see embedded_store_set_calendar */
 };
 
 /* A record on its way from its place to its place. */

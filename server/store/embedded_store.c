@@ -28,6 +28,7 @@ bool embedded_load(struct embedded_store *embedded, const struct quota_part *par
         if (known) {
             table_load(loaded->slot, &loaded->record);
         }
+        loaded->record.calendar_us = embedded->calendar_us;
         return true;
     }
     loaded->shared = overflow_record(&embedded->overflow, part->index);
@@ -36,6 +37,7 @@ bool embedded_load(struct embedded_store *embedded, const struct quota_part *par
     }
     metric_inc(&embedded->metrics->overflowed);
     loaded->record = *loaded->shared;
+    loaded->record.calendar_us = embedded->calendar_us;
     return true;
 }
 
@@ -101,4 +103,12 @@ struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, stru
         return NULL;
     }
     return &embedded->store;
+}
+
+void embedded_store_set_calendar(struct store *store, int64_t calendar_us) {
+    struct embedded_store *embedded = (struct embedded_store *)(void *)store;
+    int64_t change_us = calendar_us - embedded->calendar_us;
+    if (change_us > EMBEDDED_CALENDAR_SLACK_US || change_us < -EMBEDDED_CALENDAR_SLACK_US) {
+        embedded->calendar_us = calendar_us;
+    }
 }

@@ -28,4 +28,9 @@ struct embedded_metrics {
 struct store *embedded_store_create(uint64_t max_keys, uint32_t max_limits, struct embedded_metrics *metrics,
                                     struct status *status);
 
+/* What is to be added to the store's time for Unix time, which windows go by; 0 at first. Two clocks are never read at
+ * once: what differs from the last by no more than the slack changes nothing. */
+#define EMBEDDED_CALENDAR_SLACK_US INT64_C(1000)
+void embedded_store_set_calendar(struct store *store, int64_t calendar_us);
+
 #endif

@@ -85,6 +85,11 @@ size_t redis_put_tail(struct bytes key, struct bytes argument, uint8_t *out) {
     return redis_put_tail_of_keys(&key, 1, argument, out);
 }
 
+uint8_t *redis_tail_argument(uint8_t *tail, size_t tail_bytes, size_t argument_bytes) {
+    enum { LINE_END_BYTES = 2 };
+    return tail + tail_bytes - LINE_END_BYTES - argument_bytes;
+}
+
 /* The command's name and how the script is named; the tail's words are still to come: a number, keys, argument. */
 static bool append_head(struct buf *out, const char *command, const struct script *script, struct bytes name) {
     return append_beginning(out, 2 + 1 + script->n_keys + 1) && append_word(out, bytes_of(command)) &&

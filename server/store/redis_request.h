@@ -33,6 +33,9 @@ enum { REDIS_TAIL_EXTRA_BYTES = 3 * REDIS_WORD_EXTRA_BYTES };
 size_t redis_put_tail(struct bytes key, struct bytes argument, uint8_t *out);
 size_t redis_put_tail_of_keys(const struct bytes *keys, uint32_t n_keys, struct bytes argument, uint8_t *out);
 
+/* Where the argument of `argument_bytes` stands in a tail of `tail_bytes`, so that it may be overwritten. */
+uint8_t *redis_tail_argument(uint8_t *tail, size_t tail_bytes, size_t argument_bytes);
+
 struct redis_heads {
     struct buf by_sha1;     /* EVALSHA sha1 */
     struct buf by_body;     /* EVAL body */

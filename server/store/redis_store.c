@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "server/base/clock.h"
 #include "server/base/list.h"
 #include "server/core/decision.h"
 #include "server/store/cluster.h"
@@ -35,7 +36,7 @@ static void check_concluded(void *operation, enum store_outcome outcome, const s
         struct script_check script = script_check_of(call);
         if (reply->kind == REDIS_KIND_STRING &&
             script_check_parse(reply->text, &script, &call->verdict, &call->record)) {
-            call->record.at_us += done_at_us;
+            redis_call_date(&call->record, done_at_us);
         } else {
             call->outcome = STORE_BAD_REPLY;
         }
@@ -50,6 +51,8 @@ static enum store_outcome start_check(struct redis_calls *calls, struct store_ca
         .keys = {{.data = key, .len = store_key_write(&call->name, key, sizeof key)}},
         .n_keys = 1,
         .argument = {.data = argument, .len = script_check_pack(&script, argument, sizeof argument)},
+        .part = call->part,
+        .limits_at = SCRIPT_CHECK_HEAD_BYTES,
     };
     if (words.keys[0].len == 0 || words.argument.len == 0) {
         return STORE_REFUSED; /* beyond the limits that quota.h sets */
@@ -116,7 +119,7 @@ struct store *redis_store_create(struct ev_loop *loop, const struct redis_store_
         .n_scripts = sizeof scripts / sizeof scripts[0],
     };
     struct status reason;
-    *calls = (struct redis_calls){.store.ops = &ops};
+    *calls = (struct redis_calls){.store.ops = &ops, .calendar_us = clock_wall_us() - clock_mono_us()};
     list_init(&calls->under_way);
     calls->cluster = cluster_create(loop, &cluster_options, metrics, &reason);
     if (calls->cluster == NULL) {

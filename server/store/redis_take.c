@@ -40,7 +40,7 @@ static void take_concluded(void *operation, enum store_outcome outcome, const st
     take->done_at_us = done_at_us;
     if (outcome == STORE_OK) {
         if (reply->kind == REDIS_KIND_STRING && script_take_parse(reply->text, take)) {
-            take->record.at_us += done_at_us;
+            redis_call_date(&take->record, done_at_us);
         } else {
             take->outcome = STORE_BAD_REPLY;
         }
@@ -53,6 +53,8 @@ static enum store_outcome start_take(struct redis_calls *calls, struct store_tak
     struct keys keys;
     struct redis_call_words words = {
         .argument = {.data = argument, .len = script_take_pack(take, argument)},
+        .part = take->part,
+        .limits_at = SCRIPT_TAKE_HEAD_BYTES,
     };
     const uint8_t *id = take->reservation != NULL ? take->reservation->id : NULL;
     if (!write_keys(&take->name, take->memo, id, &keys, &words) || words.argument.len == 0) {
@@ -74,7 +76,7 @@ static void give_concluded(void *operation, enum store_outcome outcome, const st
     give->done_at_us = done_at_us;
     if (outcome == STORE_OK) {
         if (reply->kind == REDIS_KIND_STRING && script_give_parse(reply->text, give)) {
-            give->record.at_us += done_at_us;
+            redis_call_date(&give->record, done_at_us);
         } else {
             give->outcome = STORE_BAD_REPLY;
         }
@@ -87,6 +89,8 @@ static enum store_outcome start_give(struct redis_calls *calls, struct store_giv
     struct keys keys;
     struct redis_call_words words = {
         .argument = {.data = argument, .len = script_give_pack(give, argument)},
+        .part = give->part,
+        .limits_at = SCRIPT_GIVE_HEAD_BYTES,
     };
     if (!write_keys(&give->name, give->memo, give->reservation_id, &keys, &words) || words.argument.len == 0) {
         return STORE_REFUSED;
@@ -116,7 +120,7 @@ static void lease_concluded(void *operation, enum store_outcome outcome, const s
         struct script_lease script = script_lease_of(lease);
         if (reply->kind == REDIS_KIND_STRING &&
             script_lease_parse(reply->text, &script, &lease->grant, &lease->record)) {
-            lease->record.at_us += done_at_us;
+            redis_call_date(&lease->record, done_at_us);
         } else {
             lease->outcome = STORE_BAD_REPLY;
         }
@@ -131,6 +135,8 @@ static enum store_outcome start_lease(struct redis_calls *calls, struct store_le
         .keys = {{.data = key, .len = store_key_write(&lease->name, key, sizeof key)}},
         .n_keys = 1,
         .argument = {.data = argument, .len = script_lease_pack(&script, argument, sizeof argument)},
+        .part = lease->part,
+        .limits_at = SCRIPT_LEASE_HEAD_BYTES,
     };
     if (words.keys[0].len == 0 || words.argument.len == 0) {
         return STORE_REFUSED;

@@ -3,24 +3,60 @@
 
 #include "server/store/packed.h"
 
-enum { CHECK_FLAG_PEEK = 1, CHECK_FLAG_CHARGES = 2 };
+enum { CHECK_FLAG_PEEK = 1, CHECK_FLAG_CHARGES = 2, CHECK_FLAG_WINDOWS = 4 };
 
 /* The first byte of a reply to a check; RECORD is also the first byte of every record. */
-enum check_tag { CHECK_TAG_RECORD = 1, CHECK_TAG_STANDS = 2, CHECK_TAG_ALLOWED_AHEAD = 3 };
+enum check_tag { CHECK_TAG_RECORD = 1, CHECK_TAG_STANDS = 2, CHECK_TAG_ALLOWED_AHEAD = 3, TAG_TIME = 4 };
 
 enum { CHECK_REPLY_HEAD_BYTES = 9 };
 
-uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits, uint8_t *out) {
-    for (uint32_t i = 0; i < n_limits; i++) {
-        if (limits[i].count < 1) {
-            return NULL;
-        }
-        out = packed_put(out, limits[i].id, 4);
-        out = packed_put(out, (uint64_t)limits[i].count, 8);
-        out = packed_put(out, (uint64_t)limits[i].period_s, 8);
-        out = packed_put(out, (uint64_t)limits[i].burst_utok, 8);
+/* A window is told three periods and their neighbours, in minutes: every period begins and ends with one. */
+static uint8_t *put_window(const struct bucket_limit *limit, int64_t unix_us, uint8_t *out) {
+    enum { FIRST = -2, END = 3 };
+    const int64_t minute_us = CALENDAR_MINUTE * INT64_C(1000000);
+    enum calendar_period period = (enum calendar_period)limit->period_s;
+    int64_t start_us = calendar_start(period, unix_us, FIRST);
+    out = packed_put(out, (uint64_t)-limit->count, 8);
+    out = packed_put(out, limit->algorithm == BUCKET_SLIDING_WINDOW, 2);
+    out = packed_put(out, (uint64_t)(start_us / minute_us), 4);
+    for (int i = FIRST; i < END; i++) {
+        int64_t end_us = calendar_start(period, unix_us, i + 1);
+        out = packed_put(out, (uint64_t)((end_us - start_us) / minute_us), 2);
+        start_us = end_us;
     }
     return out;
+}
+
+uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits, int64_t unix_us,
+                           uint8_t *out) {
+    for (uint32_t i = 0; i < n_limits; i++) {
+        const struct bucket_limit *limit = &limits[i];
+        if (limit->count < 1) {
+            return NULL;
+        }
+        out = packed_put(out, limit->id, 4);
+        if (bucket_is_window(limit)) {
+            out = put_window(limit, unix_us, out);
+        } else {
+            out = packed_put(out, (uint64_t)limit->count, 8);
+            out = packed_put(out, (uint64_t)limit->period_s, 8);
+            out = packed_put(out, (uint64_t)limit->burst_utok, 8);
+        }
+    }
+    return out;
+}
+
+static uint64_t check_flags(const struct script_check *check) {
+    uint64_t flags = check->peek ? CHECK_FLAG_PEEK : 0;
+    if (check->charges_utok != NULL) {
+        flags |= CHECK_FLAG_CHARGES;
+    }
+    for (uint32_t i = 0; i < check->n_limits; i++) {
+        if (bucket_is_window(&check->limits[i])) {
+            flags |= CHECK_FLAG_WINDOWS;
+        }
+    }
+    return flags;
 }
 
 size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t cap) {
@@ -31,9 +67,9 @@ size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t 
     if (check->n_limits < 1 || check->n_limits > BUCKET_MAX_LIMITS || need > cap) {
         return 0;
     }
-    out = packed_put(out, (check->peek ? CHECK_FLAG_PEEK : 0) | (charges ? CHECK_FLAG_CHARGES : 0), 1);
+    out = packed_put(out, check_flags(check), 1);
     out = packed_put(out, (uint64_t)(check->cost_tokens * BUCKET_UTOK_PER_TOKEN), 8);
-    out = script_limits_put(check->limits, check->n_limits, out);
+    out = script_limits_put(check->limits, check->n_limits, check->unix_us, out);
     if (out == NULL) {
         return 0;
     }
@@ -65,23 +101,6 @@ bool script_record_parse(struct bytes bytes, struct bucket_record *record) {
          at += SCRIPT_RECORD_LEVEL_BYTES) {
         record->levels[record->n_levels++] =
             (struct bucket_level){.id = (uint32_t)packed_get(at, 4), .utok = packed_get_int64(at + 4)};
-    }
-    return true;
-}
-
-/* Could this check have left this record, having charged its cost? */
-static bool is_left_by_check(const struct bucket_record *record, const struct script_check *check,
-                             int64_t now_us) {
-    if (record->n_levels != check->n_limits || record->at_us < now_us ||
-        record->at_us > now_us + BUCKET_CLOCK_SLACK_US) {
-        return false;
-    }
-    for (uint32_t i = 0; i < check->n_limits; i++) {
-        int64_t most_utok = check->limits[i].burst_utok - check->cost_tokens * BUCKET_UTOK_PER_TOKEN;
-        if (record->levels[i].id != check->limits[i].id || record->levels[i].utok < 0 ||
-            record->levels[i].utok > most_utok) {
-            return false;
-        }
     }
     return true;
 }
@@ -118,7 +137,8 @@ bool script_check_parse(struct bytes bytes, const struct script_check *check, st
         return false;
     }
     if (reply.allowed) {
-        if (check->peek || !is_left_by_check(&reply.record, check, reply.now_us)) {
+        if (check->peek || !bucket_is_left_by(&reply.record, check->limits, check->n_limits, check->cost_tokens,
+                                              reply.now_us)) {
             return false;
         }
         bucket_describe_allowed(&reply.record, check->limits, check->n_limits, check->cost_tokens, reply.now_us,
@@ -134,5 +154,14 @@ bool script_check_parse(struct bytes bytes, const struct script_check *check, st
     }
     *record = reply.record;
     record->at_us -= reply.now_us;
+    record->calendar_us = reply.now_us;
     return true;
+}
+
+bool script_tells_time(struct bytes reply, int64_t *unix_us) {
+    if (reply.len != CHECK_REPLY_HEAD_BYTES || reply.data[0] != TAG_TIME) {
+        return false;
+    }
+    *unix_us = packed_get_int64(reply.data + 1);
+    return *unix_us >= 0 && *unix_us <= BUCKET_MAX_NOW_US;
 }

@@ -33,10 +33,13 @@ extern const struct script script_fleet_list, script_quota_put, script_quota_not
  * script_give. A key that has no use is the record's again. */
 extern const struct script script_take, script_give;
 
-/* Writes limits as every script takes them, SCRIPT_LIMIT_BYTES for each, and returns where they ended. NULL: a limit's
- * count is 0. */
+/* Writes limits as every script takes them, SCRIPT_LIMIT_BYTES for each, and returns where they end. NULL: a limit's
+ * count is 0. Windows are told the periods around `unix_us`; Redis' own time is in one of those, or the script asks for
+ * others. */
 enum { SCRIPT_LIMIT_BYTES = 28 };
-uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits, uint8_t *out);
+uint8_t *script_limits_put(const struct bucket_limit *limits, uint32_t n_limits, int64_t unix_us, uint8_t *out);
+/* Does a script ask for the periods around another time, Redis' own? Then it has changed nothing. */
+bool script_tells_time(struct bytes reply, int64_t *unix_us) __attribute__((warn_unused_result));
 
 enum {
     SCRIPT_CHECK_HEAD_BYTES = 9,
@@ -50,6 +53,7 @@ struct script_check {
     const struct bucket_limit *limits;
     uint32_t n_limits;
     int64_t cost_tokens;
+    int64_t unix_us; /* when it is, as far as is known here: only windows look at it */
     bool peek;
     const int64_t *charges_utok; /* of each limit, taken first; NULL: none */
 };
@@ -59,7 +63,7 @@ struct script_check {
 size_t script_check_pack(const struct script_check *check, uint8_t *out, size_t cap);
 
 /* Works out the verdict of a check from the script's reply, which holds the time and the record that stands; so
- * does `record`, dated from the time of the check, which is 0. False, and nothing is set, when it is no such
+ * does `record`, dated from the time of the check, which is 0: at calendar_us it is in Unix time. False, and nothing is set, when it is no such
  * reply or contradicts the rules of bucket.h. */
 bool script_check_parse(struct bytes reply, const struct script_check *check, struct bucket_verdict *verdict,
                         struct bucket_record *record) __attribute__((warn_unused_result));

@@ -22,7 +22,7 @@ size_t script_give_pack(const struct store_give *give, uint8_t out[SCRIPT_GIVE_A
     uint8_t *end = packed_put(out, (give->memo != NULL ? FLAG_MEMO : 0) | (settles ? FLAG_SETTLE : 0), 1);
     end = packed_put(end, give->part->n_limits, 1);
     end = packed_put(end, (uint64_t)(give->tokens * BUCKET_UTOK_PER_TOKEN), 8);
-    end = script_limits_put(give->part->limits, give->part->n_limits, end);
+    end = script_limits_put(give->part->limits, give->part->n_limits, 0, end);
     if (end != NULL && give->memo != NULL) {
         end = script_memo_put(give->memo, end);
     }
@@ -99,6 +99,7 @@ bool script_give_parse(struct bytes bytes, struct store_give *give) {
     if (answer == STORE_FRESH) {
         give->record = reply.record;
         give->record.at_us = dated(reply.record.at_us, reply.now_us) - reply.now_us;
+        give->record.calendar_us = reply.now_us;
     }
     return true;
 }

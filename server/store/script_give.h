@@ -13,7 +13,11 @@
 #include "server/store/script_memo.h"
 #include "server/store/store.h"
 
-enum { SCRIPT_GIVE_ARG_MAX_BYTES = 10 + BUCKET_MAX_LIMITS * SCRIPT_LIMIT_BYTES + SCRIPT_MEMO_BYTES };
+enum {
+    SCRIPT_GIVE_HEAD_BYTES = 10, /* then the limits */
+    SCRIPT_GIVE_ARG_MAX_BYTES =
+        SCRIPT_GIVE_HEAD_BYTES + BUCKET_MAX_LIMITS * SCRIPT_LIMIT_BYTES + SCRIPT_MEMO_BYTES,
+};
 
 /* The argument; its length, at most SCRIPT_GIVE_ARG_MAX_BYTES. 0 when what is asked for is beyond what store.h allows,
  * or a limit's count is 0. */

@@ -32,7 +32,12 @@ size_t script_lease_pack(const struct script_lease *lease, uint8_t *out, size_t 
     bool only_returns = lease->wish.only_returns;
     out = packed_put(out, (only_returns ? FLAG_ONLY_RETURNS : 0) | (charges ? FLAG_CHARGES : 0), 1);
     out = put_wish(out, &lease->wish);
-    out = script_limits_put(lease->limits, lease->n_limits, out);
+    for (uint32_t i = 0; i < lease->n_limits; i++) {
+        if (bucket_is_window(&lease->limits[i])) {
+            return 0;
+        }
+    }
+    out = script_limits_put(lease->limits, lease->n_limits, 0, out);
     if (out == NULL) {
         return 0;
     }

@@ -30,8 +30,8 @@ struct script_lease {
 };
 
 /* Packs the argument of one call; SCRIPT_LEASE_ARG_MAX_BYTES always suffice. Returns its length; 0 when it would
- * exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS, or a limit's count is 0. Numbers of the wish that are
- * out of bounds are brought into them. */
+ * exceed `cap`, or n_limits is not 1 ... BUCKET_MAX_LIMITS, or a limit is a window or its count is 0. Numbers of the
+ * wish that are out of bounds are brought into them. */
 size_t script_lease_pack(const struct script_lease *lease, uint8_t *out, size_t cap);
 
 /* What the script's reply grants, and the record as it stands after the grant, dated from the time of the call,

@@ -33,7 +33,7 @@ size_t script_take_pack(const struct store_take *take, uint8_t out[SCRIPT_TAKE_A
                   (take->memo != NULL ? FLAG_MEMO : 0) | (take->reservation != NULL ? FLAG_RESERVATION : 0));
     uint8_t *end = packed_put(out, flags, 1);
     end = packed_put(end, take->part->n_limits, 1);
-    end = script_limits_put(take->part->limits, take->part->n_limits, end);
+    end = script_limits_put(take->part->limits, take->part->n_limits, 0, end);
     if (end == NULL) {
         return 0;
     }
@@ -100,6 +100,7 @@ bool script_take_parse(struct bytes bytes, struct store_take *take) {
         }
         take->record = reply.record;
         take->record.at_us -= reply.now_us;
+        take->record.calendar_us = reply.now_us;
     }
     if (reply.reservation_id != NULL) {
         memcpy(take->reservation_id, reply.reservation_id, STORE_RESERVATION_ID_BYTES);

@@ -14,7 +14,9 @@
 #include "server/store/store.h"
 
 enum {
-    SCRIPT_TAKE_ARG_MAX_BYTES = 2 + BUCKET_MAX_LIMITS * (SCRIPT_LIMIT_BYTES + SCRIPT_CHECK_CHARGE_BYTES) +
+    SCRIPT_TAKE_HEAD_BYTES = 2, /* then the limits */
+    SCRIPT_TAKE_ARG_MAX_BYTES = SCRIPT_TAKE_HEAD_BYTES +
+                                BUCKET_MAX_LIMITS * (SCRIPT_LIMIT_BYTES + SCRIPT_CHECK_CHARGE_BYTES) +
                                 SCRIPT_MEMO_BYTES + STORE_RESERVATION_ID_BYTES + 8 + STORE_MAX_WISHES * 8,
 };
 

@@ -5,7 +5,7 @@
  * second of the server's own CPU time, so other load on the machine does not blur them; its one thread is the
  * core.
  *
- * usage: bench_check_script [ROUNDS]     exit 1 when it cannot measure; no figure is asserted */
+ * usage: bench_check_script [ROUNDS [CORE]]     CORE: of the server; exit 1 when it cannot measure; no figure is asserted */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,8 +265,9 @@ static bool load_scripts(struct bench *bench) {
     return true;
 }
 
-static bool open_bench(struct bench *bench) {
-    bench->redis = redis_fixture_start();
+static bool open_bench(struct bench *bench, const char *core) {
+    const char *const pinned[] = {"taskset", "-c", core, NULL};
+    bench->redis = redis_fixture_start_with(core != NULL ? pinned : NULL, NULL);
     if (bench->redis == NULL || clock_getcpuclockid(redis_fixture_pid(bench->redis), &bench->cpu_clock) != 0) {
         return false;
     }
@@ -291,10 +292,10 @@ int main(int argc, char **argv) {
     }
     long n_rounds = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_ROUNDS;
     if (n_rounds < 1 || n_rounds > MAX_ROUNDS) {
-        fprintf(stderr, "usage: bench_check_script [ROUNDS, 1 to %d]\n", MAX_ROUNDS);
+        fprintf(stderr, "usage: bench_check_script [ROUNDS, 1 to %d [CORE]]\n", MAX_ROUNDS);
         return 2;
     }
-    bool ok = open_bench(&bench);
+    bool ok = open_bench(&bench, argc > 2 ? argv[2] : NULL);
     if (ok) {
         printf("Calls per second on one core, %d connections, pipeline %d, medians of %ld rounds\n", LINKS,
                PIPELINE, n_rounds);

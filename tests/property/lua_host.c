@@ -171,6 +171,8 @@ static size_t field_bytes(const char **format) {
     size_t n_bytes = 0;
     if (strncmp(*format, "B", 1) == 0) {
         n_bytes = 1;
+    } else if (strncmp(*format, "I2", 2) == 0) {
+        n_bytes = 2;
     } else if (strncmp(*format, "I4", 2) == 0) {
         n_bytes = 4;
     } else if (strncmp(*format, "i8", 2) == 0) {

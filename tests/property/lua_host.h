@@ -1,7 +1,7 @@
 /* lua_host.h — runs the very scripts in Lua 5.1 inside the test, on a small Redis of virtual time.
  *
  * What the scripts need and no more: redis.call with TIME, GET, GETDEL and SET with PX or PXAT, and pack and unpack of
- * the struct library in Redis for the formats '<', B, I4 and i8. Keys expire by the host's own clock, which
+ * the struct library in Redis for the formats '<', B, I2, I4 and i8. Keys expire by the host's own clock, which
  * only lua_host_set_now moves. One thread. */
 #ifndef SLUICE_TESTS_PROPERTY_LUA_HOST_H
 #define SLUICE_TESTS_PROPERTY_LUA_HOST_H

@@ -74,17 +74,37 @@ static const char *compare_values(struct twins *twins, const struct trace *trace
     return expires_ms == (full_at_us + 999) / 1000 ? NULL : "the record does not expire when it is full";
 }
 
-static const char *check_both(struct twins *twins, const struct trace *trace, struct bucket_verdict *verdict) {
+/* As the store does it: whoever is told that it is another time asks once more. */
+static const char *ask_script(struct twins *twins, struct script_check *check, int64_t now_us,
+                              struct bytes *reply) {
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
+    int64_t told_us;
+    for (int i = 0; i < 2; i++) {
+        size_t n = script_check_pack(check, argument, sizeof argument);
+        if (!lua_host_eval(twins->host, (struct bytes){argument, n}, reply)) {
+            return "the script failed";
+        }
+        if (!script_tells_time(*reply, &told_us)) {
+            return NULL;
+        }
+        if (told_us != now_us) {
+            return "the script told another time";
+        }
+        check->unix_us = told_us;
+    }
+    return "the script does not know its own time";
+}
+
+static const char *check_both(struct twins *twins, const struct trace *trace, struct bucket_verdict *verdict) {
     struct bytes reply;
     struct bucket_verdict scripted;
     uint64_t n_sets = lua_host_n_sets(twins->host);
     struct script_check check = trace_script_check(trace);
     struct bucket_record told;
-    size_t n = script_check_pack(&check, argument, sizeof argument);
     trace_check(&twins->record, trace, verdict);
-    if (!lua_host_eval(twins->host, (struct bytes){argument, n}, &reply)) {
-        return "the script failed";
+    const char *problem = ask_script(twins, &check, trace->now_us, &reply);
+    if (problem != NULL) {
+        return problem;
     }
     if (!script_check_parse(reply, &check, &scripted, &told)) {
         return "the script's reply was refused";
@@ -135,8 +155,7 @@ static void plant_any_record(struct twins *twins, struct trace *trace) {
     twins->n_limits = trace->n_limits;
 }
 
-static void test_lua_decides_and_writes_as_c_does(void **state) {
-    (void)state;
+static void compare_c_and_lua(bool has_windows) {
     struct twins twins = {.host = lua_host_create(&script_check)};
     assert_non_null(twins.host);
     uint64_t n_allowed = 0, n_denied = 0;
@@ -148,6 +167,9 @@ static void test_lua_decides_and_writes_as_c_does(void **state) {
         trace.may_change_quota = i % 3 != 0;
         trace.may_peek = true;
         trace.may_charge = i % 2 == 0;
+        if (has_windows) {
+            trace_add_windows(&trace);
+        }
         lua_host_put_value(twins.host, (struct bytes){0});
         twins.record.n_levels = 0;
         for (int j = 0; j < N_CHECKS; j++) {
@@ -165,6 +187,16 @@ static void test_lua_decides_and_writes_as_c_does(void **state) {
     /* The traces must be worth something. */
     assert_true(n_allowed > N_TRACES * N_CHECKS / 5);
     assert_true(n_denied > N_TRACES * N_CHECKS / 5);
+}
+
+static void test_lua_decides_and_writes_as_c_does(void **state) {
+    (void)state;
+    compare_c_and_lua(false);
+}
+
+static void test_lua_decides_by_windows_as_c_does(void **state) {
+    (void)state;
+    compare_c_and_lua(true);
 }
 
 /* --- C against the rules ------------------------------------------------------------------------------- */
@@ -378,13 +410,89 @@ static void test_leaky_departures_keep_their_distance(void **state) {
     }
 }
 
+/* --- windows against a plain model: every grant is remembered, and added up anew for each question ------- */
+
+struct grants {
+    int64_t at_us[N_CHECKS], tokens[N_CHECKS];
+    int n;
+};
+
+static int64_t granted_between(const struct grants *grants, int64_t from_us, int64_t to_us) {
+    int64_t sum = 0;
+    for (int i = 0; i < grants->n; i++) {
+        sum += grants->at_us[i] >= from_us && grants->at_us[i] < to_us ? grants->tokens[i] : 0;
+    }
+    return sum;
+}
+
+static bool model_grants(const struct grants *grants, const struct bucket_limit *limit, int64_t cost_tokens,
+                         int64_t now_us) {
+    enum calendar_period period = (enum calendar_period)limit->period_s;
+    int64_t start_us = calendar_start(period, now_us, 0), end_us = calendar_start(period, now_us, 1);
+    int64_t room = limit->count - cost_tokens - granted_between(grants, start_us, end_us);
+    __int128 fading = 0;
+    if (limit->algorithm == BUCKET_SLIDING_WINDOW) {
+        fading =
+            (__int128)granted_between(grants, calendar_start(period, now_us, -1), start_us) * (end_us - now_us);
+    }
+    return (__int128)room * (end_us - start_us) >= fading;
+}
+
+/* At the last grant: never more than count in its period, nor, of a sliding window, count * (1 + T / length). */
+static const char *keeps_bounds(const struct grants *grants, const struct bucket_limit *limit) {
+    enum calendar_period period = (enum calendar_period)limit->period_s;
+    int64_t last_us = grants->at_us[grants->n - 1];
+    int64_t shortest_us = period == CALENDAR_MONTH ? 28 * INT64_C(86400000000) : period * INT64_C(1000000);
+    int64_t start_us = calendar_start(period, last_us, 0);
+    if (granted_between(grants, start_us, last_us + 1) > limit->count) {
+        return "more than count in a period";
+    }
+    for (int i = 0; limit->algorithm == BUCKET_SLIDING_WINDOW && i < grants->n; i++) {
+        int64_t time_us = last_us - grants->at_us[i];
+        __int128 most = (__int128)limit->count * (shortest_us + time_us);
+        if ((__int128)granted_between(grants, grants->at_us[i], last_us + 1) * shortest_us > most) {
+            return "more than count * (1 + T / length) in T";
+        }
+    }
+    return NULL;
+}
+
+static void test_windows_grant_what_a_plain_model_grants(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < N_TRACES; i++) {
+        struct trace trace;
+        struct bucket_record record = {0};
+        struct bucket_verdict verdict = {0};
+        struct grants grants = {.n = 0};
+        trace_begin(&trace, trace_seed(), i, START_US);
+        do {
+            trace_add_windows(&trace);
+            trace.n_limits = 1;
+        } while (!bucket_is_window(&trace.limits[0]));
+        for (int j = 0; j < N_CHECKS; j++) {
+            bool granted = model_grants(&grants, &trace.limits[0], trace.cost_tokens, trace.now_us);
+            check_now(&record, &trace, &verdict);
+            expect(verdict.allowed == granted ? NULL : "the model decides differently", i, j);
+            expect(retry_is_exact(&record, &trace, &verdict), i, j);
+            if (granted) {
+                grants.at_us[grants.n] = trace.now_us;
+                grants.tokens[grants.n++] = trace.cost_tokens;
+                expect(keeps_bounds(&grants, &trace.limits[0]), i, j);
+            }
+            trace_next(&trace, &verdict);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lua_decides_and_writes_as_c_does),
+        cmocka_unit_test(test_lua_decides_by_windows_as_c_does),
         cmocka_unit_test(test_checks_keep_the_rules),
         cmocka_unit_test(test_never_more_than_exact_arithmetic_allows),
         cmocka_unit_test(test_no_drift_after_a_million_operations),
         cmocka_unit_test(test_leaky_departures_keep_their_distance),
+        cmocka_unit_test(test_windows_grant_what_a_plain_model_grants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,21 @@ static void make_name(uint64_t *random, uint32_t index, char name[QUOTA_LIMIT_NA
     name[len] = '\0';
 }
 
+static void make_window(uint64_t *random, struct bucket_limit *limit) {
+    static const enum calendar_period periods[] = {CALENDAR_MINUTE, CALENDAR_HOUR, CALENDAR_DAY, CALENDAR_WEEK,
+                                                   CALENDAR_MONTH};
+    enum bucket_algorithm algorithm =
+        next_random(random) % 2 == 0 ? BUCKET_FIXED_WINDOW : BUCKET_SLIDING_WINDOW;
+    assert_true(bucket_set_window(limit, algorithm, random_up_to(random, BUCKET_MAX_TOKENS),
+                                  periods[next_random(random) % 5], NULL));
+}
+
 static void make_limit(uint64_t *random, struct bucket_limit *limit) {
     static const int64_t periods_s[] = {1, 60, 3600, 86400, 30 * 86400};
+    if (next_random(random) % 3 == 0) {
+        make_window(random, limit);
+        return;
+    }
     bool is_ban = next_random(random) % 20 == 0;
     limit->algorithm = next_random(random) % 2 == 0 ? BUCKET_TOKEN : BUCKET_LEAKY;
     limit->burst_utok = random_up_to(random, BUCKET_MAX_TOKENS) * BUCKET_UTOK_PER_TOKEN;

@@ -52,8 +52,26 @@ static void choose_rate(struct trace *trace, struct bucket_limit *limit) {
     }
 }
 
+static enum calendar_period choose_period(struct trace *trace) {
+    static const enum calendar_period periods[] = {CALENDAR_MINUTE, CALENDAR_HOUR, CALENDAR_DAY, CALENDAR_WEEK,
+                                                   CALENDAR_MONTH};
+    return periods[trace_random(trace, sizeof periods / sizeof periods[0])];
+}
+
+static void choose_window(struct trace *trace, struct bucket_limit *limit) {
+    enum bucket_algorithm algorithm = one_in(trace, 2) ? BUCKET_FIXED_WINDOW : BUCKET_SLIDING_WINDOW;
+    int64_t count = one_in(trace, 8) ? BUCKET_MAX_TOKENS : random_magnitude(trace, BUCKET_MAX_TOKENS);
+    if (!bucket_set_window(limit, algorithm, count, choose_period(trace), NULL)) {
+        abort();
+    }
+}
+
 static void choose_limit(struct trace *trace, struct bucket_limit *limit, uint32_t id) {
     limit->id = id;
+    if (trace->has_windows && !one_in(trace, 3)) {
+        choose_window(trace, limit);
+        return;
+    }
     limit->algorithm = one_in(trace, 3) ? BUCKET_LEAKY : BUCKET_TOKEN;
     choose_rate(trace, limit);
     limit->burst_utok = random_magnitude(trace, BUCKET_MAX_TOKENS) * BUCKET_UTOK_PER_TOKEN;
@@ -105,7 +123,16 @@ static int64_t choose_step_back(struct trace *trace) {
     return i > 0 ? steps_us[i - 1] : 1 + (int64_t)trace_random(trace, SECOND_US);
 }
 
+/* To the edge of a period before long: at it, or up to three microseconds off. */
+static int64_t choose_edge(struct trace *trace) {
+    int64_t edge_us = calendar_start(choose_period(trace), trace->now_us, 1 + (int)trace_random(trace, 3));
+    return edge_us - trace->now_us + (int64_t)trace_random(trace, 7) - 3;
+}
+
 static int64_t choose_step(struct trace *trace, const struct bucket_verdict *last) {
+    if (trace->has_windows && one_in(trace, 6)) {
+        return choose_edge(trace);
+    }
     int64_t retry_us = last->retry_after_us, reset_us = last->reset_after_us;
     const int64_t steps_us[] = {
         0,           0, 0, 1, SECOND_US, retry_us, retry_us, retry_us, retry_us - 1, reset_us, reset_us - 1,
@@ -137,6 +164,12 @@ static int64_t choose_cost(struct trace *trace, const struct bucket_verdict *las
     return cost < 1 ? 1 : cost > BUCKET_MAX_TOKENS ? BUCKET_MAX_TOKENS : cost;
 }
 
+static int64_t choose_told(struct trace *trace) {
+    const int64_t errors_us[] = {SECOND_US, -SECOND_US, 61 * SECOND_US, -HOUR_US, 24 * HOUR_US, -TRACE_YEAR_US};
+    uint64_t i = trace_random(trace, 4 * sizeof errors_us / sizeof *errors_us);
+    return trace->now_us + (i < sizeof errors_us / sizeof *errors_us ? errors_us[i] : 0);
+}
+
 static void choose_charges(struct trace *trace) {
     for (uint32_t i = 0; i < trace->n_limits; i++) {
         int64_t burst_utok = trace->limits[i].burst_utok;
@@ -148,8 +181,14 @@ static void choose_charges(struct trace *trace) {
 void trace_begin(struct trace *trace, uint64_t seed, uint64_t number, int64_t start_us) {
     *trace = (struct trace){.random = seed ^ (number + 1) * UINT64_C(0xd1342543de82ef95),
                             .now_us = start_us,
+                            .told_us = start_us,
                             .end_us = BUCKET_MAX_NOW_US,
                             .cost_tokens = 1};
+    choose_quota(trace);
+}
+
+void trace_add_windows(struct trace *trace) {
+    trace->has_windows = true;
     choose_quota(trace);
 }
 
@@ -165,6 +204,7 @@ void trace_next(struct trace *trace, const struct bucket_verdict *last) {
         change_quota(trace);
     }
     trace->cost_tokens = choose_cost(trace, last);
+    trace->told_us = trace->has_windows ? choose_told(trace) : trace->now_us;
     trace->peek = trace->may_peek && one_in(trace, 8);
     trace->charges = trace->may_charge && one_in(trace, 4);
     if (trace->charges) {
@@ -172,24 +212,13 @@ void trace_next(struct trace *trace, const struct bucket_verdict *last) {
     }
 }
 
-static void charge(struct bucket_record *record, const struct trace *trace) {
-    int64_t levels_utok[BUCKET_MAX_LIMITS];
-    bool is_ahead = record->n_levels > 0 && record->at_us > trace->now_us &&
-                    record->at_us - trace->now_us <= BUCKET_CLOCK_SLACK_US;
-    bucket_levels(record, trace->limits, trace->n_limits, trace->now_us, levels_utok);
-    record->at_us = is_ahead ? record->at_us : trace->now_us;
-    record->n_levels = trace->n_limits;
-    for (uint32_t i = 0; i < trace->n_limits; i++) {
-        int64_t left_utok = levels_utok[i] - trace->charges_utok[i];
-        int64_t least_utok = -trace->limits[i].burst_utok;
-        record->levels[i] =
-            (struct bucket_level){trace->limits[i].id, left_utok > least_utok ? left_utok : least_utok};
-    }
-}
-
 void trace_check(struct bucket_record *record, const struct trace *trace, struct bucket_verdict *verdict) {
     if (trace->charges) {
-        charge(record, trace);
+        int64_t gains_utok[BUCKET_MAX_LIMITS];
+        for (uint32_t i = 0; i < trace->n_limits; i++) {
+            gains_utok[i] = -trace->charges_utok[i];
+        }
+        bucket_book(record, trace->limits, trace->n_limits, gains_utok, trace->now_us);
     }
     bucket_check(record, trace->limits, trace->n_limits, trace->cost_tokens, trace->now_us, trace->peek,
                  verdict);
@@ -200,6 +229,7 @@ struct script_check trace_script_check(const struct trace *trace) {
     return (struct script_check){.limits = trace->limits,
                                  .n_limits = trace->n_limits,
                                  .cost_tokens = trace->cost_tokens,
+                                 .unix_us = trace->told_us,
                                  .peek = trace->peek,
                                  .charges_utok = trace->charges ? trace->charges_utok : NULL};
 }

@@ -2,7 +2,8 @@
  *
  * Rates from 1 per 30 days to 10^7 per second, costs from 1 to 10^9, exactly the burst, the last token, one
  * microsecond before and exactly at retry_after and reset_after, idle years, and, where allowed, clocks that
- * step back, quotas that change and charges of what was granted elsewhere. */
+ * step back, quotas that change, charges of what was granted elsewhere, and windows: then also just before, at and
+ * just after the edges of the calendar, and frontends whose clock is wrong. */
 #ifndef SLUICE_TESTS_PROPERTY_TRACE_H
 #define SLUICE_TESTS_PROPERTY_TRACE_H
 
@@ -21,9 +22,11 @@ struct trace {
     bool may_change_quota; /* add, remove, reorder and alter limits */
     bool may_peek;
     bool may_charge;
+    bool has_windows; /* by trace_add_windows */
     /* The next check. */
     int64_t now_us;
-    int64_t end_us; /* the clock stays below */
+    int64_t told_us; /* what the frontend takes Unix time to be: any time, in every fourth check or so */
+    int64_t end_us;  /* the clock stays below */
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
     uint32_t n_limits;
     int64_t cost_tokens;
@@ -37,6 +40,8 @@ uint64_t trace_seed(void);
 
 /* A new trace with a random quota; the same for the same seed and number. */
 void trace_begin(struct trace *trace, uint64_t seed, uint64_t number, int64_t start_us);
+/* Makes windows of some of its limits, and of those to come. */
+void trace_add_windows(struct trace *trace);
 /* Chooses the next check, knowing the verdict of the last. */
 void trace_next(struct trace *trace, const struct bucket_verdict *last);
 /* What the scripts do, in C: takes the charges, if there are any, then decides. */

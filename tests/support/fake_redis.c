@@ -34,6 +34,8 @@ struct fake_redis {
     int64_t ahead_us;
     char login[TEXT_BYTES], greeting[TEXT_BYTES], slots[TEXT_BYTES], heard[TEXT_BYTES], last[TEXT_BYTES],
         heard_login[TEXT_BYTES], muted[TEXT_BYTES];
+    uint8_t raw[TEXT_BYTES]; /* how the last command ended, as it was sent */
+    size_t n_raw_bytes;
     char *replies[MAX_REPLIES];
     size_t first_reply, end_reply;
 };
@@ -128,6 +130,11 @@ static void note_command(struct fake_redis *fake, char *const *words, size_t n_w
     }
 }
 
+static void note_raw(struct fake_redis *fake, const uint8_t *bytes, size_t n_bytes) {
+    fake->n_raw_bytes = n_bytes < sizeof fake->raw ? n_bytes : sizeof fake->raw;
+    memcpy(fake->raw, bytes + n_bytes - fake->n_raw_bytes, fake->n_raw_bytes);
+}
+
 static void answer_time(struct client *client) {
     char resp[80];
     int64_t time_us = clock_wall_us() + client->fake->ahead_us;
@@ -174,6 +181,7 @@ static void client_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
         size_t n_words;
         size_t n_bytes = take_command(&client->in, words, &n_words);
         if (n_bytes > 0) {
+            note_raw(client->fake, buf_front(&client->in), n_bytes);
             buf_consume(&client->in, n_bytes);
             if (strcmp(words[0], client->fake->muted) != 0) {
                 note_command(client->fake, words, n_words);
@@ -352,6 +360,12 @@ const char *fake_redis_login(const struct fake_redis *fake) {
 
 const char *fake_redis_last(const struct fake_redis *fake) {
     return fake->last;
+}
+
+bool fake_redis_last_ends_in(const struct fake_redis *fake, const void *bytes, size_t n_bytes) {
+    enum { LINE_END_BYTES = 2 };
+    size_t n = n_bytes + LINE_END_BYTES;
+    return n <= fake->n_raw_bytes && memcmp(fake->raw + fake->n_raw_bytes - n, bytes, n_bytes) == 0;
 }
 
 /* ---- the loop ---- */

@@ -6,6 +6,7 @@
 #define SLUICE_TESTS_SUPPORT_FAKE_REDIS_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,8 @@ unsigned fake_redis_count(const struct fake_redis *fake, const char *word);
 const char *fake_redis_login(const struct fake_redis *fake);
 /* The same of the last command heard. */
 const char *fake_redis_last(const struct fake_redis *fake);
+/* Its last word ends in these bytes, whatever they are. */
+bool fake_redis_last_ends_in(const struct fake_redis *fake, const void *bytes, size_t n_bytes);
 
 /* Runs the loop until `condition` holds; the test fails when it does not within two seconds. */
 #define turn_until(loop, condition)                                                                            \

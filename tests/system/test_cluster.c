@@ -9,6 +9,9 @@ static const char quotas[] =
     "  t:\n"
     "    five: { limits: [ { name: per_key, rate: 1/h, burst: 5 } ] }\n"
     "    queue: { limits: [ { name: queue, algorithm: leaky_bucket, rate: 1/min, burst: 5 } ] }\n"
+    "    month: { limits: [ { name: month, algorithm: fixed_window, rate: 5/month } ] }\n"
+    "    week: { limits: [ { name: week, algorithm: sliding_window, rate: 5/week },\n"
+    "                      { name: second, rate: 1000000/s } ] }\n"
     "    many: { limits: [ { rate: 1/h, burst: 1000000 } ] }\n";
 
 static const char noscript[] = "sluice_redis_error_replies_total{code=\"NOSCRIPT\"}";
@@ -97,6 +100,29 @@ static void test_leaky_bucket_is_shared_by_frontends(void **state) {
         assert_in_range(decision->wait_us, wait_us > slack_us ? wait_us - slack_us : 0, wait_us);
     }
     assert_int_equal(raw_decide(world->raw[1], check)->verdict, WIRE_DENY);
+}
+
+/* Five are granted, by whomever, and then none for up to so long. */
+static void expect_five_in_a_window(struct world *world, const char *resource, uint64_t most_s) {
+    struct wire_check check = raw_check_of("t", resource, "shared");
+    for (uint64_t i = 0; i < 5; i++) {
+        const struct wire_decision *decision = raw_decide(world->raw[i % 2], check);
+        assert_int_equal(decision->verdict, WIRE_ALLOW);
+        assert_int_equal(decision->limit, 5);
+        assert_int_equal(decision->remaining, 4 - i);
+        assert_in_range(decision->reset_after_us, 1, most_s * 1000000);
+    }
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        const struct wire_decision *denial = raw_decide(world->raw[i], check);
+        assert_int_equal(denial->verdict, WIRE_DENY);
+        assert_in_range(denial->retry_after_us, 1, most_s * 1000000);
+    }
+}
+
+static void test_windows_are_shared_by_frontends(void **state) {
+    const uint64_t day_s = 86400;
+    expect_five_in_a_window(*state, "month", 31 * day_s);
+    expect_five_in_a_window(*state, "week", 14 * day_s);
 }
 
 /* All nodes share the machine's clock. */
@@ -434,6 +460,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
         CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
+        CLUSTER_TEST(test_windows_are_shared_by_frontends),
         CLUSTER_TEST(test_clock_of_each_master_is_shown),
         CLUSTER_TEST(test_keys_are_spread_over_all_masters),
         CLUSTER_TEST(test_one_worker_reads_the_slot_map_for_all),

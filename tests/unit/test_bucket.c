@@ -369,6 +369,147 @@ static void test_what_is_booked_stays_between_the_bounds(void **state) {
     assert_int_equal(none.levels[0].utok, 10000000);
 }
 
+/* ---- windows: what they count is in test_window.c ---- */
+
+#define MINUTE_US (60 * SECOND_US)
+#define MINUTE_START_US INT64_C(1800000000000000)
+
+static struct bucket_limit window_limit(enum bucket_algorithm algorithm, int64_t count,
+                                        enum calendar_period period) {
+    struct bucket_limit limit = {.id = 1};
+    assert_true(bucket_set_window(&limit, algorithm, count, period, NULL));
+    return limit;
+}
+
+static void test_window_of_no_tokens_or_too_many_is_refused(void **state) {
+    (void)state;
+    struct bucket_limit limit;
+    struct status status;
+    assert_false(bucket_set_window(&limit, BUCKET_FIXED_WINDOW, 0, CALENDAR_DAY, &status));
+    assert_false(bucket_set_window(&limit, BUCKET_FIXED_WINDOW, BUCKET_MAX_TOKENS + 1, CALENDAR_DAY, &status));
+    assert_string_equal(status.text, "1000000001 in a period: a window takes 1 to 1000000000");
+    assert_true(bucket_set_window(&limit, BUCKET_FIXED_WINDOW, BUCKET_MAX_TOKENS, CALENDAR_DAY, &status));
+}
+
+static void test_fixed_window_denies_until_its_end(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_FIXED_WINDOW, 3, CALENDAR_MINUTE);
+    struct bucket_record record = {0};
+    assert_int_equal(count_allowed(&record, &limit, MINUTE_START_US + 10 * SECOND_US, 9), 3);
+    struct bucket_verdict verdict = check(&record, &limit, 2, MINUTE_START_US + 20 * SECOND_US);
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.remaining_utok, 0);
+    assert_int_equal(verdict.retry_after_us, 40 * SECOND_US);
+    assert_int_equal(verdict.reset_after_us, 40 * SECOND_US);
+    assert_int_equal(verdict.full_after_us, 40 * SECOND_US);
+    assert_int_equal(check(&record, &limit, 4, MINUTE_START_US).retry_after_us, BUCKET_MAX_EXACT);
+    assert_int_equal(count_allowed(&record, &limit, MINUTE_START_US + MINUTE_US - 1, 9), 0);
+    assert_int_equal(count_allowed(&record, &limit, MINUTE_START_US + MINUTE_US, 9), 3);
+}
+
+static void test_sliding_window_tells_when_the_previous_one_has_faded(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_SLIDING_WINDOW, 10, CALENDAR_MINUTE);
+    struct bucket_record record = {0};
+    struct bucket_verdict verdict = check(&record, &limit, 10, MINUTE_START_US);
+    assert_int_equal(verdict.remaining_utok, 0);
+    assert_int_equal(verdict.reset_after_us, 2 * MINUTE_US);
+    verdict = check(&record, &limit, 1, MINUTE_START_US + MINUTE_US);
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.retry_after_us, 6 * SECOND_US);
+    assert_false(check(&record, &limit, 1, MINUTE_START_US + MINUTE_US + 6 * SECOND_US - 1).allowed);
+    assert_true(check(&record, &limit, 1, MINUTE_START_US + MINUTE_US + 6 * SECOND_US).allowed);
+}
+
+static void test_raised_window_gives_the_difference_at_once(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_FIXED_WINDOW, 10, CALENDAR_MONTH);
+    struct bucket_record record = {0};
+    assert_int_equal(count_allowed(&record, &limit, START_US, 99), 10);
+    limit = window_limit(BUCKET_FIXED_WINDOW, 15, CALENDAR_MONTH);
+    assert_int_equal(count_allowed(&record, &limit, START_US, 99), 5);
+    limit = window_limit(BUCKET_FIXED_WINDOW, 12, CALENDAR_MONTH);
+    assert_int_equal(check(&record, &limit, 1, START_US).remaining_utok, -3 * BUCKET_UTOK_PER_TOKEN);
+}
+
+/* The record's clock began long ago; what it says of the calendar may change under it. */
+static void test_calendar_of_a_record_is_told_with_it(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_FIXED_WINDOW, 5, CALENDAR_MINUTE);
+    struct bucket_record record = {.calendar_us = MINUTE_START_US};
+    assert_int_equal(count_allowed(&record, &limit, 59 * SECOND_US, 9), 5);
+    assert_int_equal(check(&record, &limit, 1, 59 * SECOND_US).retry_after_us, SECOND_US);
+    record.calendar_us -= 30 * SECOND_US;
+    assert_int_equal(check(&record, &limit, 1, MINUTE_US).retry_after_us, 30 * SECOND_US);
+    assert_int_equal(count_allowed(&record, &limit, 90 * SECOND_US, 9), 5);
+}
+
+static void test_windows_and_buckets_of_one_record(void **state) {
+    (void)state;
+    struct bucket_limit limits[2] = {token_limit(1, 1, 5),
+                                     window_limit(BUCKET_FIXED_WINDOW, 7, CALENDAR_MINUTE)};
+    limits[1].id = 2;
+    struct bucket_record record = {0};
+    struct bucket_verdict verdict;
+    bucket_check(&record, limits, 2, 5, MINUTE_START_US, false, &verdict);
+    assert_int_equal(verdict.limit_index, 0);
+    assert_int_equal(verdict.full_after_us, MINUTE_US);
+    bucket_check(&record, limits, 2, 3, MINUTE_START_US + 5 * SECOND_US, false, &verdict);
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.limit_index, 1);
+    assert_int_equal(verdict.retry_after_us, 55 * SECOND_US);
+    bucket_check(&record, limits, 2, 2, MINUTE_START_US + 5 * SECOND_US, false, &verdict);
+    assert_true(verdict.allowed);
+    assert_int_equal(verdict.limit_index, 1);
+    assert_int_equal(verdict.remaining_utok, 0);
+}
+
+static void test_bookings_keep_to_the_bounds(void **state) {
+    (void)state;
+    struct bucket_limit limits[2] = {token_limit(1, 1, 5),
+                                     window_limit(BUCKET_SLIDING_WINDOW, 7, CALENDAR_MINUTE)};
+    limits[1].id = 2;
+    struct bucket_record record = {0};
+    int64_t gains_utok[BUCKET_MAX_LIMITS] = {-2500000, -2500000}, left_utok[BUCKET_MAX_LIMITS];
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -2500000);
+    bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
+    assert_int_equal(left_utok[0], 2500000);
+    assert_int_equal(left_utok[1], 4000000);
+    gains_utok[0] = gains_utok[1] = -100000000;
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), -7500000);
+    bucket_levels(&record, limits, 2, MINUTE_START_US, left_utok);
+    assert_int_equal(left_utok[0], -5000000);
+    assert_int_equal(left_utok[1], -7000000);
+    assert_int_equal(check(&record, &limits[1], 1, MINUTE_START_US).retry_after_us, MINUTE_US + 34285715);
+    gains_utok[0] = gains_utok[1] = 100000000;
+    assert_int_equal(bucket_book(&record, limits, 2, gains_utok, MINUTE_START_US), 10000000);
+}
+
+/* What was taken in the period before is past: a window gains back no more than was taken in this one. */
+static void test_window_gains_no_more_than_was_taken_in_its_period(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_SLIDING_WINDOW, 10, CALENDAR_MINUTE);
+    struct bucket_record record = {0};
+    int64_t gain_utok = 6000000;
+    check(&record, &limit, 6, MINUTE_START_US);
+    check(&record, &limit, 3, MINUTE_START_US + MINUTE_US);
+    assert_int_equal(bucket_book(&record, &limit, 1, &gain_utok, MINUTE_START_US + MINUTE_US), 3000000);
+    assert_int_equal(check(&record, &limit, 1, MINUTE_START_US + MINUTE_US).remaining_utok, 3000000);
+}
+
+static void test_clock_that_steps_back_over_an_edge_keeps_what_was_used(void **state) {
+    (void)state;
+    struct bucket_limit limit = window_limit(BUCKET_FIXED_WINDOW, 5, CALENDAR_MINUTE);
+    struct bucket_record record = {0};
+    assert_int_equal(count_allowed(&record, &limit, MINUTE_START_US, 9), 5);
+    assert_int_equal(check(&record, &limit, 1, MINUTE_START_US - 1000).retry_after_us, MINUTE_US + 1000);
+    assert_int_equal(record.at_us, MINUTE_START_US);
+    struct bucket_verdict verdict = check(&record, &limit, 1, MINUTE_START_US - 2 * SECOND_US);
+    assert_true(verdict.changed);
+    assert_int_equal(verdict.retry_after_us, 2 * SECOND_US);
+    assert_int_equal(count_allowed(&record, &limit, MINUTE_START_US, 9), 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rate_is_kept_in_lowest_terms),
@@ -396,6 +537,15 @@ int main(void) {
         cmocka_unit_test(test_peek_tells_and_takes_nothing),
         cmocka_unit_test(test_a_limit_without_a_rate_gains_nothing),
         cmocka_unit_test(test_what_is_booked_stays_between_the_bounds),
+        cmocka_unit_test(test_window_of_no_tokens_or_too_many_is_refused),
+        cmocka_unit_test(test_fixed_window_denies_until_its_end),
+        cmocka_unit_test(test_sliding_window_tells_when_the_previous_one_has_faded),
+        cmocka_unit_test(test_raised_window_gives_the_difference_at_once),
+        cmocka_unit_test(test_calendar_of_a_record_is_told_with_it),
+        cmocka_unit_test(test_windows_and_buckets_of_one_record),
+        cmocka_unit_test(test_bookings_keep_to_the_bounds),
+        cmocka_unit_test(test_window_gains_no_more_than_was_taken_in_its_period),
+        cmocka_unit_test(test_clock_that_steps_back_over_an_edge_keeps_what_was_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

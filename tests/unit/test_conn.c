@@ -210,6 +210,51 @@ static void test_idle_connection_stays(void **state) {
     teardown(&bench);
 }
 
+static void test_idle_connection_has_no_buffers(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, &usual);
+    uint8_t bytes[64];
+    size_t n = put_frame(bytes, "x");
+    assert_int_equal(send(bench.peer, bytes, n + 1, 0), n + 1);
+    turn(&bench, 2);
+    assert_non_null(bench.conn->in.data); /* the byte of a frame that is to come */
+    assert_null(bench.conn->out.data);
+    assert_int_equal(send(bench.peer, bytes + 1, n - 1, 0), n - 1);
+    turn(&bench, 2);
+    assert_int_equal(bench.n_frames, 2);
+    assert_null(bench.conn->in.data);
+    assert_null(bench.conn->out.data);
+    assert_true(bench.host.n_spare > 0);
+    teardown(&bench);
+}
+
+static void test_many_connections_of_one_turn_are_all_answered(void **state) {
+    (void)state;
+    enum { N_CLIENTS = 2 * CONN_DIRTY_MAX + 10 };
+    struct bench bench;
+    struct conn_options options = usual;
+    options.max_connections = N_CLIENTS + 1;
+    setup(&bench, &options);
+    int clients[N_CLIENTS];
+    uint8_t bytes[64], got[64];
+    size_t n = put_frame(bytes, "x");
+    for (int i = 0; i < N_CLIENTS; i++) {
+        clients[i] = add_client(&bench);
+        assert_int_equal(send(clients[i], bytes, n, 0), n);
+    }
+    turn(&bench, 4);
+    assert_int_equal(bench.n_frames, N_CLIENTS);
+    assert_int_equal(bench.host.n_dirty, 0);
+    for (int i = 0; i < N_CLIENTS; i++) {
+        assert_int_equal(recv(clients[i], got, sizeof got, 0), n);
+        close(clients[i]);
+    }
+    turn(&bench, 4);
+    assert_int_equal(metric_get(&bench.metrics.open), 1);
+    teardown(&bench);
+}
+
 static void test_too_much_under_way_pauses_and_resumes(void **state) {
     (void)state;
     struct bench bench;
@@ -360,6 +405,8 @@ int main(void) {
         cmocka_unit_test(test_broken_framing_closes),
         cmocka_unit_test(test_half_a_frame_then_silence_closes),
         cmocka_unit_test(test_idle_connection_stays),
+        cmocka_unit_test(test_idle_connection_has_no_buffers),
+        cmocka_unit_test(test_many_connections_of_one_turn_are_all_answered),
         cmocka_unit_test(test_too_much_under_way_pauses_and_resumes),
         cmocka_unit_test(test_client_that_does_not_read_is_not_read),
         cmocka_unit_test(test_connections_have_a_cap),

@@ -107,6 +107,26 @@ static void test_flood_of_keys_shares_a_bucket_and_refills_none(void **state) {
 }
 
 /* It was made for one limit. */
+static void test_windows_go_by_the_calendar_that_was_told(void **state) {
+    (void)state;
+    const int64_t minute_us = 60 * INT64_C(1000000);
+    struct embedded_metrics metrics = {0};
+    struct store *store = make(1024, &metrics);
+    struct bucket_limit limit = {.id = 1};
+    assert_true(bucket_set_window(&limit, BUCKET_FIXED_WINDOW, 1, CALENDAR_MINUTE, NULL));
+    struct quota_part quota = {.n_limits = 1, .limits = &limit};
+    embedded_store_set_calendar(store, 30000000 * minute_us);
+    assert_true(take(store, &quota, text("alice"), 1000, false));
+    assert_false(take(store, &quota, text("alice"), minute_us - 1, false));
+    embedded_store_set_calendar(store, 30000000 * minute_us + EMBEDDED_CALENDAR_SLACK_US);
+    assert_false(take(store, &quota, text("alice"), minute_us - 1, false));
+    assert_true(take(store, &quota, text("alice"), minute_us, false));
+    embedded_store_set_calendar(store, 30000000 * minute_us + 5000000);
+    assert_false(take(store, &quota, text("alice"), 2 * minute_us - 5000001, false));
+    assert_true(take(store, &quota, text("alice"), 2 * minute_us - 5000000, false));
+    store_destroy(&store);
+}
+
 static void test_quotas_with_more_limits_find_room(void **state) {
     (void)state;
     struct embedded_metrics metrics = {0};
@@ -131,6 +151,7 @@ int main(void) {
         cmocka_unit_test(test_tenant_resource_and_key_do_not_run_together),
         cmocka_unit_test(test_peek_takes_nothing),
         cmocka_unit_test(test_flood_of_keys_shares_a_bucket_and_refills_none),
+        cmocka_unit_test(test_windows_go_by_the_calendar_that_was_told),
         cmocka_unit_test(test_quotas_with_more_limits_find_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

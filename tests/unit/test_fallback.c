@@ -321,6 +321,89 @@ static void test_widening_forgets_nothing(void **state) {
     fallback_destroy(&fallback);
 }
 
+/* ---- windows ---- */
+
+#define MINUTE_US (60 * SECOND_US)
+#define CALENDAR_US INT64_C(1799999000000000) /* START_US is a minute's beginning then */
+
+static struct quota_part window_of(int64_t count) {
+    static struct bucket_limit limit;
+    limit = (struct bucket_limit){.id = 7};
+    assert_true(bucket_set_window(&limit, BUCKET_FIXED_WINDOW, count, CALENDAR_MINUTE, NULL));
+    return (struct quota_part){.n_limits = 1, .limits = &limit};
+}
+
+static struct fallback *make_with_calendar(uint32_t fleet_size, int64_t calendar_us) {
+    struct fallback *fallback = make(fleet_size);
+    fallback_set_calendar(fallback, calendar_us);
+    return fallback;
+}
+
+static void note_used(struct fallback *fallback, uint64_t key, const struct quota_part *quota,
+                      int64_t used_tokens, int64_t calendar_us, int64_t now_us) {
+    struct bucket_record record = {
+        .at_us = now_us, .calendar_us = calendar_us, .n_levels = 1, .levels = {{7, used_tokens}}};
+    fallback_note(fallback, hash_of(key), quota, &record, MINUTE_US, now_us);
+}
+
+static void test_fleet_admits_a_window_together(void **state) {
+    (void)state;
+    struct quota_part quota = window_of(30);
+    struct fallback *fleet[FLEET];
+    for (int i = 0; i < FLEET; i++) {
+        fleet[i] = make_with_calendar(FLEET, CALENDAR_US);
+    }
+    for (int minute = 0; minute < 3; minute++) {
+        for (int i = 0; i < FLEET; i++) {
+            int64_t start_us = START_US + minute * MINUTE_US;
+            assert_int_equal(take_all(fleet[i], 1, &quota, start_us), 10);
+            assert_int_equal(take_all(fleet[i], 1, &quota, start_us + MINUTE_US - 1), 0);
+        }
+    }
+    for (int i = 0; i < FLEET; i++) {
+        fallback_destroy(&fleet[i]);
+    }
+}
+
+/* The store's clock is 40 s ahead of this host's, and what it told holds until its minute is over. */
+static void test_calendar_is_the_stores(void **state) {
+    (void)state;
+    struct quota_part quota = window_of(30);
+    struct fallback *fallback = make_with_calendar(1, CALENDAR_US);
+    note_used(fallback, 1, &quota, 18, CALENDAR_US + 40 * SECOND_US, START_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + 20 * SECOND_US - 1), 12);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + 20 * SECOND_US), 30);
+    fallback_destroy(&fallback);
+}
+
+static void test_share_of_a_window_below_the_cost_is_denied(void **state) {
+    (void)state;
+    struct quota_part quota = window_of(5);
+    struct fallback *fallback = make_with_calendar(FLEET, CALENDAR_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US), 1);
+    struct bucket_verdict verdict = check(fallback, 1, &quota, 2, START_US);
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.retry_after_us, SECOND_US);
+    assert_int_equal(check(fallback, 1, &quota, 6, START_US).retry_after_us, BUCKET_MAX_EXACT);
+    fallback_destroy(&fallback);
+}
+
+static void test_debt_of_a_window_ends_with_it(void **state) {
+    (void)state;
+    struct quota_part quota = window_of(30);
+    struct fallback *fallback = make_with_calendar(1, CALENDAR_US);
+    struct fallback_debt debt;
+    note_used(fallback, 1, &quota, 20, CALENDAR_US, START_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + SECOND_US), 10);
+    note_used(fallback, 1, &quota, 20, CALENDAR_US, START_US + 2 * SECOND_US);
+    assert_int_equal(take_all(fallback, 1, &quota, START_US + 2 * SECOND_US), 0);
+    assert_true(fallback_take_debt(fallback, hash_of(1), &quota, START_US + 3 * SECOND_US, &debt));
+    assert_int_equal(debt.charges_utok[0], 10000000);
+    fallback_return_debt(fallback, hash_of(1), debt.spent_utok, START_US + 3 * SECOND_US);
+    assert_false(fallback_take_debt(fallback, hash_of(1), &quota, START_US + MINUTE_US, &debt));
+    fallback_destroy(&fallback);
+}
+
 static void test_fleet_size_is_shown_and_bounded(void **state) {
     (void)state;
     struct fallback *fallback = make(0);
@@ -352,6 +435,10 @@ int main(void) {
         cmocka_unit_test(test_crowd_shares_a_bucket_and_nobody_is_refilled),
         cmocka_unit_test(test_records_of_more_limits_are_not_noted),
         cmocka_unit_test(test_widening_forgets_nothing),
+        cmocka_unit_test(test_fleet_admits_a_window_together),
+        cmocka_unit_test(test_calendar_is_the_stores),
+        cmocka_unit_test(test_share_of_a_window_below_the_cost_is_denied),
+        cmocka_unit_test(test_debt_of_a_window_ends_with_it),
         cmocka_unit_test(test_fleet_size_is_shown_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

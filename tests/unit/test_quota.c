@@ -41,6 +41,29 @@ static void test_limits_have_names_of_their_own(void **state) {
     assert_string_equal(status.text, "a limit's name has 1 to 32 bytes, not 33");
 }
 
+/* What was recorded for a bucket of this name is nothing to a window, whose count of what was used it would be. */
+static void test_a_window_has_another_id_than_a_bucket_of_its_name(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 2};
+    struct status status;
+    assert_true(bucket_set_window(&rules.limits[0], BUCKET_FIXED_WINDOW, 9, CALENDAR_DAY, &status));
+    memcpy(rules.limit_names[0], "day", sizeof "day");
+    memcpy(rules.limit_names[1], "second", sizeof "second");
+    assert_true(quota_rules_check(&rules, &status));
+    uint32_t id = rules.limits[0].id;
+    rules.limits[0].algorithm = BUCKET_SLIDING_WINDOW;
+    assert_true(quota_rules_check(&rules, &status));
+    assert_int_equal(rules.limits[0].id, id);
+    rules.limits[0].algorithm = BUCKET_TOKEN;
+    assert_true(quota_rules_check(&rules, &status));
+    assert_int_equal(rules.limits[0].id, ~id);
+    memcpy(rules.limit_names[1], "day", sizeof "day");
+    rules.limits[0].algorithm = BUCKET_FIXED_WINDOW;
+    assert_false(quota_rules_check(&rules, &status));
+    assert_string_equal(status.text,
+                        "the name 'day' is also that of limits[0]; give each limit a name of its own");
+}
+
 static void test_unlimited_means_no_limits(void **state) {
     (void)state;
     struct status status;
@@ -203,6 +226,7 @@ static void test_tenants_come_before_resources(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits_have_names_of_their_own),
+        cmocka_unit_test(test_a_window_has_another_id_than_a_bucket_of_its_name),
         cmocka_unit_test(test_unlimited_means_no_limits),
         cmocka_unit_test(test_rules_are_equal_when_everything_is),
         cmocka_unit_test(test_a_quota_holds_its_pattern_and_its_rules),

@@ -9,6 +9,7 @@ static const char quotas[] = "tenants:\n"
                              "    one: { limits: [ { rate: 10/s, burst: 20 } ] }\n"
                              "    \"two.*\": { limits: [ { name: a, rate: 1/s, burst: 5 },\n"
                              "                         { name: b, rate: 9/min, burst: 50 } ] }\n"
+                             "    window: { limits: [ { algorithm: fixed_window, rate: 100/day } ] }\n"
                              "    free: { unlimited: true }\n"
                              "    banned: { limits: [ { rate: 0 } ] }\n";
 
@@ -54,6 +55,12 @@ static void test_what_is_not_told_stays(void **state) {
     quota_set_release(&changed);
     changed = apply(*state, "one", (struct quota_change){.burst_tokens = 7});
     assert_limit(changed, "one", 0, 10, 1, 7);
+    quota_set_release(&changed);
+}
+
+static void test_a_window_has_another_number_or_period(void **state) {
+    struct quota_set *changed = apply(*state, "window", (struct quota_change){.rate = "700/week"});
+    assert_limit(changed, "window", 0, 700, CALENDAR_WEEK, 700);
     quota_set_release(&changed);
 }
 
@@ -106,6 +113,7 @@ static void test_a_name_alone_is_no_change(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_not_told_stays),
+        cmocka_unit_test(test_a_window_has_another_number_or_period),
         cmocka_unit_test(test_the_set_that_it_came_from_stays),
         cmocka_unit_test(test_of_several_limits_the_named_one_changes),
         cmocka_unit_test(test_nonsense_is_refused),

@@ -159,6 +159,51 @@ static void test_a_rate_of_zero_is_taken(void **state) {
     assert_int_equal(rules.limits[1].burst_utok, 7 * BUCKET_UTOK_PER_TOKEN);
 }
 
+static void test_windows_count_in_periods_of_the_calendar(void **state) {
+    (void)state;
+    static const struct {
+        const char *algorithm, *rate;
+        enum calendar_period period;
+    } windows[] = {{"fixed_window", "60/min", CALENDAR_MINUTE},
+                   {"sliding_window", "7/h", CALENDAR_HOUR},
+                   {"fixed_window", "1000/day", CALENDAR_DAY},
+                   {"sliding_window", "30/week", CALENDAR_WEEK},
+                   {"fixed_window", "1000000000/month", CALENDAR_MONTH}};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        struct quota_rules rules = {.n_limits = 0};
+        enum quota_limit_field field;
+        struct status reason;
+        assert_true(add(&rules, NULL, windows[i].algorithm, windows[i].rate, NULL, &field, &reason));
+        const struct bucket_limit *limit = &rules.limits[0];
+        assert_int_equal(limit->algorithm, i % 2 == 0 ? BUCKET_FIXED_WINDOW : BUCKET_SLIDING_WINDOW);
+        assert_int_equal(limit->period_s, windows[i].period);
+        assert_int_equal(limit->burst_utok, limit->count * BUCKET_UTOK_PER_TOKEN);
+        assert_string_equal(quota_form_show_rate(limit).text, windows[i].rate);
+        assert_string_equal(rules.limit_names[0], windows[i].algorithm);
+    }
+}
+
+static void test_what_makes_no_window_is_refused(void **state) {
+    (void)state;
+    struct quota_rules rules = {.n_limits = 0};
+    enum quota_limit_field field;
+    struct status reason;
+    assert_false(add(&rules, NULL, "fixed_window", "60/s", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_RATE);
+    assert_string_equal(reason.text,
+                        "'60/s' is not a number for each period of the calendar, such as 1000/day or "
+                        "1000000/month (the periods of a window are /min, /h, /day, /week and /month)");
+    assert_false(add(&rules, NULL, "sliding_window", "1000000001/day", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_RATE);
+    assert_false(add(&rules, NULL, "fixed_window", "60/min", "60", &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_BURST);
+    assert_string_equal(reason.text, "means nothing beside fixed_window: the number in the rate is the limit");
+    assert_false(add(&rules, NULL, "token_bucket", "60/week", NULL, &field, &reason));
+    assert_int_equal(field, QUOTA_LIMIT_RATE);
+    assert_true(add(&rules, NULL, "fixed_window", "0/week", NULL, &field, &reason));
+    assert_int_equal(rules.limits[0].count, 0);
+}
+
 static void test_a_bad_limit_is_named_by_its_field(void **state) {
     (void)state;
     struct quota_rules rules = {.n_limits = 0};
@@ -191,6 +236,8 @@ int main(void) {
         cmocka_unit_test(test_what_is_shared_by_name_needs_one),
         cmocka_unit_test(test_scopes_have_words),
         cmocka_unit_test(test_a_rate_of_zero_is_taken),
+        cmocka_unit_test(test_windows_count_in_periods_of_the_calendar),
+        cmocka_unit_test(test_what_makes_no_window_is_refused),
         cmocka_unit_test(test_a_bad_limit_is_named_by_its_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

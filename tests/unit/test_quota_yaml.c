@@ -55,6 +55,7 @@ static void test_a_file_is_written_as_people_write_it(void **state) {
         "        - { rate: 100/s, burst: 200 }\n"
         "        - { name: queue, algorithm: leaky_bucket, rate: 5/min, burst: 3 }\n"
         "        - { algorithm: leaky_bucket, rate: 5/min, burst: 3 }\n"
+        "        - { name: month, algorithm: fixed_window, rate: 5/month }\n"
         "      on_store_failure: allow\n"
         "      mode: shadow\n";
     read_text(&bag, text);

@@ -52,6 +52,14 @@ static void test_script_of_several_keys(void **state) {
     redis_heads_deinit(&heads);
 }
 
+static void test_argument_is_found_in_its_tail(void **state) {
+    (void)state;
+    struct bytes key = {(const uint8_t *)"k", 1}, argument = {(const uint8_t *)"abc", 3};
+    uint8_t tail[4 + REDIS_TAIL_EXTRA_BYTES];
+    size_t n = redis_put_tail(key, argument, tail);
+    assert_memory_equal(redis_tail_argument(tail, n, 3), "abc\r\n", 5);
+}
+
 static void test_heads_name_the_script_and_leave_room_for_the_tail(void **state) {
     (void)state;
     struct redis_heads heads;
@@ -67,6 +75,7 @@ int main(void) {
         cmocka_unit_test(test_command_of_words),
         cmocka_unit_test(test_tail_may_hold_any_byte),
         cmocka_unit_test(test_script_of_several_keys),
+        cmocka_unit_test(test_argument_is_found_in_its_tail),
         cmocka_unit_test(test_heads_name_the_script_and_leave_room_for_the_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

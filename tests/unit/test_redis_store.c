@@ -176,6 +176,89 @@ static void test_a_bad_list_of_nodes_is_refused_by_name(void **state) {
     teardown(&bench);
 }
 
+static const struct bucket_limit window = {
+    .id = 7, .algorithm = BUCKET_FIXED_WINDOW, .count = 5, .period_s = CALENDAR_MINUTE, .burst_utok = 5000000};
+static const struct quota_part windowed = {.n_limits = 1, .limits = &window};
+
+static void reply_with_time(struct bench *bench, int64_t unix_us) {
+    uint8_t reply[] = {'$', '9', '\r', '\n', 4, 0, 0, 0, 0, 0, 0, 0, 0, '\r', '\n'};
+    for (int i = 0; i < 8; i++) {
+        reply[5 + i] = (uint8_t)(unix_us >> (8 * i));
+    }
+    fake_redis_send_bytes(bench->redis, reply, sizeof reply);
+}
+
+static void check_by_window(struct bench *bench) {
+    int64_t now_us = clock_mono_us();
+    bench->call = (struct store_call){
+        .part = &windowed,
+        .name = {.tenant = of("acme"), .resource = of("api"), .key = of("k")},
+        .cost_tokens = 2,
+        .deadline_us = now_us + 1000000,
+        .done = on_done,
+    };
+    assert_int_equal(store_check(bench->store, &bench->call, now_us), STORE_PENDING);
+}
+
+/* The argument of the last call is one that was packed at this time. */
+static void assert_packed_at(struct bench *bench, int64_t unix_us) {
+    uint8_t expected[SCRIPT_CHECK_ARG_MAX_BYTES];
+    struct script_check script = {.limits = &window, .n_limits = 1, .cost_tokens = 2, .unix_us = unix_us};
+    size_t n = script_check_pack(&script, expected, sizeof expected);
+    assert_true(fake_redis_last_ends_in(bench->redis, expected, n));
+}
+
+static void reply_with_window(struct bench *bench, int64_t unix_us) {
+    struct bucket_record record = {.at_us = unix_us, .n_levels = 1, .levels = {{.id = 7, .utok = 2}}};
+    uint8_t reply[SCRIPT_RECORD_MAX_BYTES];
+    char resp[16];
+    size_t n_bytes = script_record_pack(&record, reply);
+    fake_redis_send_bytes(bench->redis, resp, (size_t)snprintf(resp, sizeof resp, "$%zu\r\n", n_bytes));
+    fake_redis_send_bytes(bench->redis, reply, n_bytes);
+    fake_redis_send_bytes(bench->redis, "\r\n", 2);
+}
+
+/* Years from our own clock; and once it was heard, the next check goes by it. */
+static void test_whoever_has_the_wrong_time_is_told_and_asks_again(void **state) {
+    (void)state;
+    const int64_t there_us = INT64_C(2500000000000000);
+    struct bench bench;
+    setup(&bench);
+    check_by_window(&bench);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 1);
+    reply_with_time(&bench, there_us);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 2);
+    assert_packed_at(&bench, there_us);
+    assert_int_equal(bench.n_done, 0);
+    reply_with_window(&bench, there_us + 1000);
+    turn_until(bench.loop, bench.n_done == 1);
+    assert_int_equal(bench.call.outcome, STORE_OK);
+    assert_true(bench.call.verdict.allowed);
+    assert_int_equal(bench.call.verdict.remaining_utok, 3000000);
+    assert_int_equal(bench.call.record.at_us, bench.call.done_at_us);
+    assert_int_equal(bench.call.record.at_us + bench.call.record.calendar_us, there_us + 1000);
+    check_by_window(&bench);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 3);
+    assert_packed_at(&bench, there_us + 1000);
+    teardown(&bench);
+}
+
+static void test_redis_tells_the_time_but_once(void **state) {
+    (void)state;
+    const int64_t there_us = INT64_C(2500000000000000);
+    struct bench bench;
+    setup(&bench);
+    check_by_window(&bench);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 1);
+    reply_with_time(&bench, there_us);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 2);
+    reply_with_time(&bench, there_us);
+    turn_until(bench.loop, bench.n_done == 1);
+    assert_int_equal(bench.call.outcome, STORE_BAD_REPLY);
+    assert_int_equal(fake_redis_count(bench.redis, "EVALSHA"), 2);
+    teardown(&bench);
+}
+
 static void test_destroyed_with_a_call_under_way_it_is_done_as_down(void **state) {
     (void)state;
     struct bench bench;
@@ -195,6 +278,8 @@ int main(void) {
         cmocka_unit_test(test_errors_and_loss_reach_the_call),
         cmocka_unit_test(test_what_no_quota_allows_is_refused_at_once),
         cmocka_unit_test(test_a_bad_list_of_nodes_is_refused_by_name),
+        cmocka_unit_test(test_whoever_has_the_wrong_time_is_told_and_asks_again),
+        cmocka_unit_test(test_redis_tells_the_time_but_once),
         cmocka_unit_test(test_destroyed_with_a_call_under_way_it_is_done_as_down),
     };
     log_configure(LOG_ERROR, false);

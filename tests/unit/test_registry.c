@@ -134,8 +134,9 @@ static void test_wrong_values_are_named_with_line_field_and_reason(void **state)
                          "[0].burst: 1000000001 is above the maximum, 1000000000");
     assert_limit_refused("{rate: 1/s, burst: 10x}", "[0].burst: '10x' is not a whole number, such as 10");
     assert_limit_refused("{rate: 1/s, burst: [1]}", "[0].burst: is a list; a text is needed");
-    assert_limit_refused("{rate: 1/s, algorithm: gcra}",
-                         "[0].algorithm: 'gcra' is neither token_bucket nor leaky_bucket");
+    assert_limit_refused(
+        "{rate: 1/s, algorithm: gcra}",
+        "[0].algorithm: 'gcra' is none of token_bucket, leaky_bucket, fixed_window and sliding_window");
     assert_limit_refused("{rate: 1/s, scope: user}",
                          "[0].scope: 'user' is none of key, resource, tenant and global");
     assert_limit_refused("{rate: 1/s, scope: tenant}",

@@ -88,7 +88,7 @@ static struct bytes reply_of(const struct said *said, uint8_t out[REPLY_MAX_BYTE
     for (size_t i = 0; i < sizeof head / sizeof *head; i++) {
         end = packed_put(end, (uint64_t)head[i], 8);
     }
-    struct bucket_record record = {said->at_us, 1, {{said->id, said->utok}}};
+    struct bucket_record record = {.at_us = said->at_us, .n_levels = 1, .levels = {{said->id, said->utok}}};
     return (struct bytes){out, (size_t)(end - out) + script_record_pack(&record, end)};
 }
 

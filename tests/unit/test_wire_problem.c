@@ -35,6 +35,31 @@ static void test_check_problem_names_field_and_reason(void **state) {
                          "cost: 1000000001, at most 1000000000");
 }
 
+static void test_a_control_character_is_found_at_every_place(void **state) {
+    static const uint8_t controls[] = {0x00, 0x0a, 0x1f, 0x7f}, others[] = {0x20, 0x7e, 0x80, 0x9f, 0xa0, 0xff};
+    uint8_t name[WIRE_TENANT_MAX_BYTES];
+    char expected[64];
+    (void)state;
+    for (size_t len = 1; len <= sizeof name; len++) {
+        const struct wire_check check =
+            wire_fixture_check((struct wire_bytes){name, len}, BYTES("r"), BYTES("k"), 1);
+        for (size_t at = 0; at < len; at++) {
+            memset(name, 'x', sizeof name);
+            for (size_t i = 0; i < COUNT(controls); i++) {
+                name[at] = controls[i];
+                snprintf(expected, sizeof expected, "tenant: control character 0x%02x at byte %zu", controls[i],
+                         at);
+                assert_check_problem(check, expected);
+            }
+            for (size_t i = 0; i < COUNT(others); i++) {
+                char message[8];
+                name[at] = others[i];
+                assert_int_equal(wire_check_problem(WIRE_CALL_CHECK, &check, message, sizeof message), WIRE_OK);
+            }
+        }
+    }
+}
+
 static void assert_request_problem(struct wire_fixture *f, enum wire_status expected, const char *text) {
     char message[128] = "";
     assert_int_equal(wire_request_problem(&f->asked, message, sizeof message), expected);
@@ -171,6 +196,7 @@ static void test_one_bad_check_spoils_a_batch_that_is_all_or_nothing(void **stat
 int main(void) {
     const struct CMUnitTest tests[] = {
         WIRE_TEST(test_check_problem_names_field_and_reason),
+        cmocka_unit_test(test_a_control_character_is_found_at_every_place),
         WIRE_TEST(test_request_problem_names_field_and_reason),
         WIRE_TEST(test_names_of_the_other_calls_are_judged),
         WIRE_TEST(test_refund_has_at_least_one_token),

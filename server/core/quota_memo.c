@@ -1,0 +1,37 @@
+/* quota_memo.c — a place for each name that a few of its bytes choose; see quota_memo.h. */
+#include "server/core/quota_memo.h"
+
+#include <string.h>
+
+_Static_assert((QUOTA_MEMO_PLACES & (QUOTA_MEMO_PLACES - 1)) == 0, "a power of two");
+
+void quota_memo_clear(struct quota_memo *memo) {
+    *memo = (struct quota_memo){.places = {{0}}};
+}
+
+static size_t choose_place(struct bytes tenant, struct bytes resource) {
+    size_t mix = tenant.len + 3u * tenant.data[tenant.len - 1] + 5u * resource.len +
+                 7u * resource.data[resource.len / 2] + 11u * resource.data[resource.len - 1];
+    return (mix ^ mix >> 4) % QUOTA_MEMO_PLACES;
+}
+
+static void keep(struct quota_memo_place *place, const struct quota *quota, struct bytes tenant,
+                 struct bytes resource) {
+    place->tenant_len = (uint8_t)tenant.len;
+    place->resource_len = (uint8_t)resource.len;
+    memcpy(place->tenant, tenant.data, tenant.len);
+    memcpy(place->resource, resource.data, resource.len);
+    place->quota = quota;
+}
+
+const struct quota *quota_memo_find(struct quota_memo *memo, const struct quota_set *set, struct bytes tenant,
+                                    struct bytes resource) {
+    struct quota_memo_place *place = &memo->places[choose_place(tenant, resource)];
+    bool is_same = place->tenant_len == tenant.len && place->resource_len == resource.len &&
+                   memcmp(place->tenant, tenant.data, tenant.len) == 0 &&
+                   memcmp(place->resource, resource.data, resource.len) == 0;
+    if (!is_same) {
+        keep(place, quota_set_find(set, tenant, resource), tenant, resource);
+    }
+    return place->quota;
+}

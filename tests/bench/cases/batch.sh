@@ -1,0 +1,6 @@
+# batch.sh — checks that a frontend decides without asking, 32 in each frame, against GET at the same pipelining.
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
+
+source tests/bench/lib/hot.sh
+measure_hot 'frames of 32' 32 '>= 10'
