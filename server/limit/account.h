@@ -49,7 +49,7 @@ struct account {
     uint32_t n_forgotten;  /* of the purses up to this one nothing is told any more */
     int64_t n_held;        /* tokens that claims which are one of many hold, of this purse or of earlier ones */
     int64_t n_held_now;    /* of this purse: they are told once it is known what became of them */
-    struct lease_told late; /* what became of those of earlier purses */
+    struct lease_told late[2]; /* what became of those of earlier purses, by their epochs: one even, one odd */
     /* as the store said with the last lease */
     struct bucket_verdict standing;
     int64_t standing_at_us;
@@ -67,6 +67,14 @@ struct accounts {
     struct account *free;
     struct account *chains[];
 };
+
+/* Something of an earlier purse is still to be told. */
+static inline bool account_has_late(const struct account *account) {
+    return account->late[0].n_tokens > 0 || account->late[1].n_tokens > 0;
+}
+
+/* So many tokens of a purse of that epoch are resolved; told with one of the next calls. */
+void account_add_late(struct account *account, int64_t epoch, int64_t n_tokens, int64_t n_unused);
 
 /* Starts a call for up to ACCOUNT_MAX_ASKED of those who wait. When it is decided at once, account_on_done is called
  * before this returns. */

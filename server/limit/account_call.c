@@ -285,26 +285,24 @@ static void lease_on_done(struct store_lease *lease) {
     lease_ended(list_entry(lease, struct account, call.lease), lease->done_at_us);
 }
 
-/* What became of tokens of earlier purses goes with what is told of this one; those that claims still hold are
- * told later. */
-static void tell_late(struct account *account, struct lease_told *told) {
-    if (told->n_tokens > 0 && account->n_held_now > 0) {
-        told->n_tokens -= account->n_held_now;
+/* A call tells of one epoch, and first of the older one, which lapses sooner: what became of tokens of earlier purses and
+ * of this one; the rest waits for the next call. What claims still hold is told when it is known. */
+static void tell_oldest(struct account *account, struct lease_told *told) {
+    struct lease_told *late = account->late;
+    if (told->n_tokens > 0) {
+        account_add_late(account, told->epoch, told->n_tokens - account->n_held_now, told->n_unused);
     }
     account->n_held_now = 0;
-    if (account->late.n_tokens == 0 || (told->n_tokens > 0 && told->epoch != account->late.epoch)) {
-        return;
-    }
-    told->epoch = account->late.epoch;
-    told->n_tokens += account->late.n_tokens;
-    told->n_unused += account->late.n_unused;
-    account->late = (struct lease_told){0};
+    bool is_first = late[1].n_tokens == 0 || (late[0].n_tokens > 0 && late[0].epoch < late[1].epoch);
+    struct lease_told *oldest = is_first ? &late[0] : &late[1];
+    *told = *oldest;
+    *oldest = (struct lease_told){0};
 }
 
 static void ask_lease(struct account *account, struct lease_wish wish, int64_t now_us) {
     struct fallback_debt debt;
     account->asks = ACCOUNT_LEASES;
-    tell_late(account, &wish.told);
+    tell_oldest(account, &wish.told);
     account->purse_number++;
     metric_add(&account->owner->options.metrics->returned_tokens, (uint64_t)wish.told.n_unused);
     account->call.lease = (struct store_lease){
@@ -391,7 +389,7 @@ void account_ask(struct account *account, int64_t now_us) {
     int64_t lease_us = find_lease_us(account);
     bool wants_lease =
         account->wants_lease && is_worth_a_lease(account->part, lease_us) && !account->owner->is_draining;
-    bool has_to_tell = account->late.n_tokens > 0 || lease_purse_has_to_be_told(&account->purse, now_us);
+    bool has_to_tell = account_has_late(account) || lease_purse_has_to_be_told(&account->purse, now_us);
     int64_t n_tokens = begin(account, wants_lease || has_to_tell, now_us);
     account->wants_lease = account->wants_lease && !list_is_empty(&account->waiting);
     if (wants_lease || has_to_tell) {
@@ -410,7 +408,7 @@ void account_ask(struct account *account, int64_t now_us) {
 }
 
 bool account_return(struct account *account, int64_t now_us) {
-    if (account->late.n_tokens == 0 && !lease_purse_has_to_be_told(&account->purse, now_us)) {
+    if (!account_has_late(account) && !lease_purse_has_to_be_told(&account->purse, now_us)) {
         return false;
     }
     begin(account, true, now_us);

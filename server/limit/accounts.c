@@ -356,7 +356,7 @@ void accounts_forget(struct accounts *accounts, struct hash128 hash) {
 
 void account_forget_tokens(struct account *account) {
     account->purse = (struct lease_purse){0};
-    account->late = (struct lease_told){0};
+    memset(account->late, 0, sizeof account->late);
     account->n_held_now = 0;
     account->n_forgotten = account->purse_number++;
 }
@@ -400,16 +400,16 @@ static void give_to_store(struct accounts *accounts, const struct claim *claim, 
     }
 }
 
-/* Of an earlier purse: told with one of the next calls. Of two epochs the later one is worth more. */
-static void add_late(struct account *account, int64_t epoch, int64_t n_tokens, int64_t n_unused) {
-    if (account->late.n_tokens > 0 && account->late.epoch > epoch) {
-        return;
+/* What is two epochs older than another lapsed long ago. */
+void account_add_late(struct account *account, int64_t epoch, int64_t n_tokens, int64_t n_unused) {
+    struct lease_told *late = &account->late[epoch & 1];
+    if (late->epoch < epoch) {
+        *late = (struct lease_told){.epoch = epoch};
     }
-    if (account->late.epoch != epoch) {
-        account->late = (struct lease_told){.epoch = epoch};
+    if (late->epoch == epoch) {
+        late->n_tokens += n_tokens;
+        late->n_unused += n_unused;
     }
-    account->late.n_tokens += n_tokens;
-    account->late.n_unused += n_unused;
 }
 
 static void let_go(struct account *account, struct claim *claim, int64_t n_tokens, int64_t n_unused) {
@@ -418,7 +418,7 @@ static void let_go(struct account *account, struct claim *claim, int64_t n_token
         return;
     }
     if (claim->purse != account->purse_number) {
-        add_late(account, claim->epoch, n_tokens, n_unused);
+        account_add_late(account, claim->epoch, n_tokens, n_unused);
         return;
     }
     account->n_held_now -= n_tokens;
