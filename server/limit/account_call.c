@@ -236,7 +236,8 @@ bool account_take_from_purse(struct account *account, struct claim *claim, int64
     return true;
 }
 
-/* In their order, as far as the purse goes; who goes without is told what the record says. */
+/* In their order, as far as the purse goes; who goes without is told what the record says, with what the purse took out
+ * of it. */
 static void hand_out(struct account *account, const struct bucket_record *record, int64_t now_us) {
     for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
         struct claim *claim = claim_of(node);
@@ -245,6 +246,10 @@ static void hand_out(struct account *account, const struct bucket_record *record
         if (account_take_from_purse(account, claim, now_us)) {
             claim->source = DECISION_STORE; /* it had to wait for it */
             continue;
+        }
+        int64_t left_utok = lease_purse_left(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+        for (uint32_t i = 0; i < levels.n_levels; i++) {
+            levels.levels[i].utok += left_utok;
         }
         bucket_check(&levels, account->part->limits, account->part->n_limits,
                      claim->at_most ? 1 : claim->cost_tokens, now_us, true, &verdict);

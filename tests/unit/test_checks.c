@@ -90,11 +90,16 @@ static void test_when_many_are_denied_the_key_is_not_asked(void **state) {
 static void test_the_longest_denial_is_told(void **state) {
     (void)state;
     struct limiter_bench bench;
-    bench_open(&bench, three);
-    struct bench_call call = bench_ask(&bench, LIMITER_CHECK, 9); /* 6 lack of `all`, 1 of `contract` */
+    bench_open(&bench, "tenants: {t: {r: {limits: [{name: own, rate: 1/day, burst: 50},"
+                       " {name: all, rate: 1/h, burst: 6, scope: resource},"
+                       " {name: contract, rate: 1/day, burst: 8, scope: tenant}]}}}");
+    bench_ask(&bench, LIMITER_CHECK, 5);
+    settle(&bench);
+    struct bench_call call = bench_ask(&bench, LIMITER_CHECK, 4); /* 3 lack of `all`, 1 of `contract`: a day */
     assert_false(call.call.decision.allowed);
-    assert_string_equal(call.limit_name, "all");
-    assert_int_equal(call.call.decision.limit_tokens, 3);
+    assert_string_equal(call.limit_name, "contract");
+    assert_int_equal(call.call.decision.limit_tokens, 8);
+    assert_int_equal(call.call.decision.remaining_tokens, 3);
     bench_close(&bench);
 }
 
