@@ -147,7 +147,11 @@ static void server_on_reset(void *arg, const struct bucket_name *name) {
     const struct server *server = arg;
     if (name->tenant.len <= QUOTA_TENANT_MAX_BYTES && name->resource.len <= QUOTA_RESOURCE_MAX_BYTES &&
         name->key.len <= QUOTA_KEY_MAX_BYTES) {
-        fallback_forget(server->fallback, bucket_name_hash(name, server->key_seed), clock_mono_us());
+        struct hash128 hash = bucket_name_hash(name, server->key_seed);
+        fallback_forget(server->fallback, hash, clock_mono_us());
+        for (size_t i = 0; i < server->n_workers; i++) {
+            worker_forget(server->workers[i], hash);
+        }
     }
 }
 

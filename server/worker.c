@@ -24,9 +24,15 @@ static const double tick_s = 0.05;
 /* How long a drained connection may wait for its peer's close once all is answered. */
 static const double linger_s = 0.5;
 
+struct forgotten {
+    struct forgotten *next;
+    struct hash128 hash;
+};
+
 struct worker {
     struct worker_options options;
     _Atomic(struct quota_set *) next_quotas; /* held; NULL: none are waiting */
+    _Atomic(struct forgotten *) forgotten;   /* records; NULL: none */
     _Atomic uint64_t revision;               /* of the quotas in force */
     pthread_t thread;
     bool has_thread;
@@ -38,7 +44,7 @@ struct worker {
     struct service *service;
     struct conn_host host;
     struct listener listener;
-    ev_async drain, new_quotas;
+    ev_async drain, new_quotas, forget;
     ev_prepare turn;
     ev_timer tick;
     bool is_draining;
@@ -141,6 +147,19 @@ static void worker_on_new_quotas(struct ev_loop *loop, ev_async *watcher, int ev
     }
 }
 
+static void worker_on_forget(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)loop;
+    (void)events;
+    struct worker *worker = list_entry(watcher, struct worker, forget);
+    struct forgotten *forgotten = atomic_exchange(&worker->forgotten, NULL);
+    while (forgotten != NULL) {
+        struct forgotten *next = forgotten->next;
+        limiter_forget(worker->limiter, forgotten->hash);
+        free(forgotten);
+        forgotten = next;
+    }
+}
+
 static void worker_on_turn(struct ev_loop *loop, ev_prepare *watcher, int events) {
     (void)loop;
     (void)events;
@@ -213,6 +232,8 @@ static void start_watchers(struct worker *worker) {
     ev_async_start(worker->loop, &worker->drain);
     ev_async_init(&worker->new_quotas, worker_on_new_quotas);
     ev_async_start(worker->loop, &worker->new_quotas);
+    ev_async_init(&worker->forget, worker_on_forget);
+    ev_async_start(worker->loop, &worker->forget);
     hot_desk_open(&worker->hot_desk, worker->loop, worker->hotkeys);
     ev_prepare_init(&worker->turn, worker_on_turn);
     ev_prepare_start(worker->loop, &worker->turn);
@@ -255,6 +276,16 @@ void worker_set_quotas(struct worker *worker, struct quota_set *quotas) {
     ev_async_send(worker->loop, &worker->new_quotas);
 }
 
+void worker_forget(struct worker *worker, struct hash128 hash) {
+    struct forgotten *forgotten = malloc(sizeof *forgotten);
+    if (forgotten != NULL) {
+        *forgotten = (struct forgotten){.next = atomic_load(&worker->forgotten), .hash = hash};
+        while (!atomic_compare_exchange_weak(&worker->forgotten, &forgotten->next, forgotten)) {
+        }
+        ev_async_send(worker->loop, &worker->forget);
+    }
+}
+
 uint64_t worker_revision(const struct worker *worker) {
     return atomic_load(&worker->revision);
 }
@@ -272,9 +303,19 @@ static void stop_watchers(struct worker *worker) {
     conn_host_deinit(&worker->host);
     ev_async_stop(worker->loop, &worker->drain);
     ev_async_stop(worker->loop, &worker->new_quotas);
+    ev_async_stop(worker->loop, &worker->forget);
     hot_desk_close(&worker->hot_desk);
     ev_prepare_stop(worker->loop, &worker->turn);
     ev_timer_stop(worker->loop, &worker->tick);
+}
+
+static void free_forgotten(struct worker *worker) {
+    struct forgotten *forgotten = atomic_exchange(&worker->forgotten, NULL);
+    while (forgotten != NULL) {
+        struct forgotten *next = forgotten->next;
+        free(forgotten);
+        forgotten = next;
+    }
 }
 
 void worker_destroy(struct worker **handle) {
@@ -298,6 +339,7 @@ void worker_destroy(struct worker **handle) {
     }
     struct quota_set *passed_over = atomic_exchange(&worker->next_quotas, NULL);
     quota_set_release(&passed_over);
+    free_forgotten(worker);
     free(worker);
 }
 

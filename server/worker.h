@@ -41,6 +41,10 @@ void worker_set_quotas(struct worker *worker, struct quota_set *quotas);
 /* From any thread: the revision of the quotas that the worker decides by. */
 uint64_t worker_revision(const struct worker *worker);
 
+/* From any thread; returns at once. The record of this name's hash was filled by an operator: from its loop's next turn
+ * on the worker knows nothing of it. When memory is short it still denies what was denied, for a few seconds. */
+void worker_forget(struct worker *worker, struct hash128 hash);
+
 /* Where the worker is asked for its hot keys; borrowed. */
 struct hot_desk *worker_hot_desk(struct worker *worker);
 

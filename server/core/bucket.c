@@ -154,40 +154,41 @@ void bucket_levels(const struct bucket_record *record, const struct bucket_limit
     memcpy(utok, view.utok, n_limits * sizeof view.utok[0]);
 }
 
-static void book_bucket(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
-                        int64_t gain_utok) {
-    int64_t utok = max_int64(-limit->burst_utok, min_int64(limit->burst_utok, view->utok[i] + gain_utok));
-    view->base_utok[i] = utok;
-    view->utok[i] = utok;
+/* Both return the gain, after the bounds. */
+static int64_t book_bucket(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
+                           int64_t gain_utok) {
+    int64_t before_utok = view->utok[i];
+    view->utok[i] = max_int64(-limit->burst_utok, min_int64(limit->burst_utok, before_utok + gain_utok));
+    view->base_utok[i] = view->utok[i];
+    return view->utok[i] - before_utok;
 }
 
 static int64_t floor_tokens(int64_t utok) {
     return utok / BUCKET_UTOK_PER_TOKEN - (utok % BUCKET_UTOK_PER_TOKEN < 0);
 }
 
-static void book_window(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
-                        int64_t gain_utok) {
+static int64_t book_window(struct bucket_view *view, uint32_t i, const struct bucket_limit *limit,
+                           int64_t gain_utok) {
     struct window window = window_of(limit);
-    int64_t left_tokens = floor_tokens(view->utok[i]);
-    int64_t gain_tokens = max_int64(floor_tokens(gain_utok), -limit->count - left_tokens);
-    view->counts[i].current_tokens = max_int64(0, view->counts[i].current_tokens - gain_tokens);
+    struct window_counts *counts = &view->counts[i];
+    int64_t least_tokens = -limit->count - view->utok[i] / BUCKET_UTOK_PER_TOKEN;
+    int64_t gain_tokens = min_int64(counts->current_tokens, max_int64(floor_tokens(gain_utok), least_tokens));
+    counts->current_tokens -= gain_tokens;
     view->utok[i] =
-        window_left_tokens(&window, view->counts[i], view->when_us + view->calendar_us) * BUCKET_UTOK_PER_TOKEN;
+        window_left_tokens(&window, *counts, view->when_us + view->calendar_us) * BUCKET_UTOK_PER_TOKEN;
+    return gain_tokens * BUCKET_UTOK_PER_TOKEN;
 }
 
-/* Adds to every limit: gains_utok[i], or without them the same. Returns the gain of the one that gained or lost the least. */
+/* Adds to every limit: gains_utok[i], or without them the same. Returns the gain of the one that gained or lost the
+ * least. */
 static int64_t book(struct bucket_view *view, const struct bucket_limit *limits, uint32_t n_limits,
                     const int64_t *gains_utok, int64_t same_utok) {
     int64_t least_utok = INT64_MAX;
     view->at_us = view->when_us;
     for (uint32_t i = 0; i < n_limits; i++) {
-        int64_t before_utok = view->utok[i], gain_utok = gains_utok != NULL ? gains_utok[i] : same_utok;
-        if (bucket_is_window(&limits[i])) {
-            book_window(view, i, &limits[i], gain_utok);
-        } else {
-            book_bucket(view, i, &limits[i], gain_utok);
-        }
-        int64_t gained_utok = view->utok[i] - before_utok;
+        int64_t gain_utok = gains_utok != NULL ? gains_utok[i] : same_utok;
+        int64_t gained_utok = bucket_is_window(&limits[i]) ? book_window(view, i, &limits[i], gain_utok)
+                                                           : book_bucket(view, i, &limits[i], gain_utok);
         least_utok = llabs(gained_utok) < llabs(least_utok) ? gained_utok : least_utok;
     }
     return least_utok;

@@ -25,8 +25,9 @@ struct decision {
     const char *limit_name; /* borrowed from the quota; "" when no limit decided */
     int64_t limit_tokens;   /* its burst */
     int64_t remaining_tokens;
-    int64_t granted_tokens; /* the cost when allowed, or part of it when the check was content with less; else 0 */
-    bool repeated;          /* the answer to an earlier call with this idempotency key */
+    int64_t
+        granted_tokens; /* the cost when allowed, or part of it when the check was content with less; else 0 */
+    bool repeated;      /* the answer to an earlier call with this idempotency key */
     int64_t retry_after_us, reset_after_us, wait_us;
 };
 

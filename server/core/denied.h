@@ -5,7 +5,7 @@
  * refund, another quota (whose revision differs). Of what other frontends give back nobody tells, so no denial is kept
  * longer than DENIED_MAX_US.
  *
- * A fixed number of places, in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
+ * A fixed number of places (2 MiB), in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
  * Pure; times are monotonic. */
 #ifndef SLUICE_CORE_DENIED_H
 #define SLUICE_CORE_DENIED_H
@@ -15,7 +15,7 @@
 
 #include "server/base/hash.h"
 
-enum { DENIED_WAYS = 4, DENIED_PLACES = 4096 };
+enum { DENIED_WAYS = 4, DENIED_PLACES = 32768 };
 #define DENIED_MAX_US INT64_C(5000000)
 
 struct denial {

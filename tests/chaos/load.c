@@ -13,8 +13,9 @@ enum { STOP_LIMIT_MS = 5000, FIRST_SLOTS = 400 };
 void load_write_quotas(const struct load_class classes[], char *text, size_t cap) {
     size_t n = (size_t)snprintf(text, cap, "tenants:\n  %s:\n", LOAD_TENANT);
     for (const struct load_class *class = classes; class->resource != NULL; class ++) {
-        n += (size_t)snprintf(text + n, cap - n, "    %s: { limits: [ { rate: %u/s, burst: %u } ] }\n",
-                              class->resource, class->rate_per_s, class->burst);
+        n += (size_t)snprintf(text + n, cap - n, "    %s: { limits: [ { rate: %u/s, burst: %u }%s%s ] }\n",
+                              class->resource, class->rate_per_s, class->burst,
+                              class->wider != NULL ? ", " : "", class->wider != NULL ? class->wider : "");
         assert_true(n < cap);
     }
 }

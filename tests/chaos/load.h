@@ -20,13 +20,14 @@ enum {
 };
 #define LOAD_TENANT "t"
 
-/* Keys of one quota, which has one limit. */
+/* Keys of one quota, which has a limit of scope key. */
 struct load_class {
     const char *resource; /* NULL ends a list of classes */
     unsigned n_keys;
     bool is_one_per_shard; /* key i is in the first slots of shard i, which are those that move first */
     unsigned checks_per_s; /* of all its keys together */
     unsigned rate_per_s, burst;
+    const char *wider; /* more limits, as the quota file has them: "{...}, {...}"; NULL: none */
 };
 
 struct load_key {

@@ -155,13 +155,16 @@ size_t count_admitted(const struct record *records, size_t n_records, uint16_t k
     return n;
 }
 
-double worst_burst(const struct record *records, size_t n_records, uint16_t key, const struct pace *pace) {
+/* Of one key, or of those that are marked. */
+static double worst_of(const struct record *records, size_t n_records, uint16_t key, const bool keys[],
+                       const struct pace *pace) {
     double worst = 0, best_start = -INFINITY;
     int64_t last_answer_us = 0;
     size_t n_admitted = 0;
     for (size_t i = 0; i < n_records; i++) {
         const struct record *record = &records[i];
-        if (record->key != key || !record_is_admitted(record)) {
+        bool is_meant = keys != NULL ? keys[record->key] : record->key == key;
+        if (!is_meant || !record_is_admitted(record)) {
             continue;
         }
         double start = pace_tokens(pace, 0, record->sent_at_us) - (double)n_admitted;
@@ -173,4 +176,13 @@ double worst_burst(const struct record *records, size_t n_records, uint16_t key,
         worst = fmax(worst, best_start + (double)n_admitted - pace_tokens(pace, 0, last_answer_us));
     }
     return worst;
+}
+
+double worst_burst(const struct record *records, size_t n_records, uint16_t key, const struct pace *pace) {
+    return worst_of(records, n_records, key, NULL, pace);
+}
+
+double worst_shared_burst(const struct record *records, size_t n_records, const bool keys[],
+                          const struct pace *pace) {
+    return worst_of(records, n_records, 0, keys, pace);
 }

@@ -80,5 +80,8 @@ size_t count_admitted(const struct record *records, size_t n_records, uint16_t k
  * answer, so the true window is never longer, whenever between the two a check was decided: a limit that holds
  * is never accused, one that does not may get away with what accrues during the latency of one check. */
 double worst_burst(const struct record *records, size_t n_records, uint16_t key, const struct pace *pace);
+/* The same of a limit that the keys share that are marked, by number. */
+double worst_shared_burst(const struct record *records, size_t n_records, const bool keys[],
+                          const struct pace *pace);
 
 #endif

@@ -48,6 +48,9 @@ static void destroy(struct bench *bench) {
 
 static void begin(struct bench *bench, uint64_t number) {
     trace_begin(&bench->trace, trace_seed(), number, START_US);
+    if (number % 2 == 0) {
+        trace_add_windows(&bench->trace);
+    }
     lua_host_clear(bench->host);
     lua_host_clear(bench->single);
     bench->record.n_levels = 0;
@@ -66,26 +69,39 @@ static void set_now(struct bench *bench) {
     }
 }
 
-static bool take(struct bench *bench, struct store_take *take) {
+/* Runs the script, and once more when it says that its windows are of another time. */
+static bool ask(struct bench *bench, struct bytes argument, uint8_t *limits, struct bytes *reply) {
     static const char *const keys[] = {NULL, memo_key, reservation_key};
+    int64_t unix_us = bench->trace.told_us;
+    script_limits_put(bench->part.limits, bench->part.n_limits, unix_us, limits);
+    if (!lua_host_eval_keys(bench->host, keys, 3, argument, reply)) {
+        return false;
+    }
+    if (!script_tells_time(*reply, &unix_us)) {
+        return true;
+    }
+    script_limits_put(bench->part.limits, bench->part.n_limits, unix_us, limits);
+    return lua_host_eval_keys(bench->host, keys, 3, argument, reply);
+}
+
+static bool take(struct bench *bench, struct store_take *take) {
     uint8_t argument[SCRIPT_TAKE_ARG_MAX_BYTES];
     struct bytes reply;
     take->part = &bench->part;
     take->wishes = bench->wishes;
     size_t n = script_take_pack(take, argument);
     return n > 0 && lua_host_load(bench->host, &script_take) &&
-           lua_host_eval_keys(bench->host, keys, 3, (struct bytes){argument, n}, &reply) &&
+           ask(bench, (struct bytes){argument, n}, argument + SCRIPT_TAKE_HEAD_BYTES, &reply) &&
            script_take_parse(reply, take);
 }
 
 static bool give(struct bench *bench, struct store_give *give) {
-    static const char *const keys[] = {NULL, memo_key, reservation_key};
     uint8_t argument[SCRIPT_GIVE_ARG_MAX_BYTES];
     struct bytes reply;
     give->part = &bench->part;
     size_t n = script_give_pack(give, argument);
     return n > 0 && lua_host_load(bench->host, &script_give) &&
-           lua_host_eval_keys(bench->host, keys, 3, (struct bytes){argument, n}, &reply) &&
+           ask(bench, (struct bytes){argument, n}, argument + SCRIPT_GIVE_HEAD_BYTES, &reply) &&
            script_give_parse(reply, give);
 }
 
@@ -127,6 +143,7 @@ static const char *check_each(struct bench *bench) {
         struct bucket_verdict told;
         struct bucket_record record;
         trace.cost_tokens = bench->wishes[i].cost_tokens;
+        trace.told_us = trace.now_us;
         struct script_check check = trace_script_check(&trace);
         size_t n = script_check_pack(&check, argument, sizeof argument);
         if (!lua_host_eval(bench->single, (struct bytes){argument, n}, &reply) ||
@@ -251,9 +268,11 @@ static const char *give_and_book(struct bench *bench) {
     if (booked_utok != back.booked_utok || !same_record(&back.record, &bench->record)) {
         return "C and Lua gave differently";
     }
+    int64_t levels_utok[BUCKET_MAX_LIMITS];
+    bucket_levels(&bench->record, bench->part.limits, bench->part.n_limits, bench->trace.now_us, levels_utok);
     for (uint32_t i = 0; i < bench->record.n_levels; i++) {
         int64_t burst_utok = bench->part.limits[i].burst_utok;
-        if (bench->record.levels[i].utok > burst_utok || bench->record.levels[i].utok < -burst_utok) {
+        if (levels_utok[i] > burst_utok || levels_utok[i] < -burst_utok) {
             return "a level beyond its bounds";
         }
     }

@@ -129,8 +129,10 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents) {
            frame_parse(buf_front(&peer->in), buf_len(&peer->in), &frame) == FRAME_READY) {
         must(wire_decode_request(fake->codec, frame.body, frame.body_bytes, &fake->request) == WIRE_DECODED,
              "a request that cannot be decoded");
-        buf_consume(&peer->in, frame.total_bytes);
         fake->on_request(fake->arg, peer, &fake->request);
+        if (peer->fd >= 0) {
+            buf_consume(&peer->in, frame.total_bytes);
+        }
     }
 }
 

@@ -174,8 +174,8 @@ static void test_debt_is_shown_as_nothing_left(void **state) {
 static const char *const slow_five = "tenants: {acme: {api: {limits: [{name: five, rate: 1/h, burst: 5}]}}}";
 
 static bool is_local(const struct limiter_call *call) {
-    return call->outcome == LIMITER_DECIDED && call->decision.matched && call->decision.source == DECISION_LOCAL &&
-           call->decision.degraded;
+    return call->outcome == LIMITER_DECIDED && call->decision.matched &&
+           call->decision.source == DECISION_LOCAL && call->decision.degraded;
 }
 
 static struct limiter_call ask(struct bench *bench, int64_t cost_tokens) {

@@ -91,6 +91,18 @@ static void test_only_admitted_checks_of_the_key_count(void **state) {
     assert_int_equal(count_admitted(log.records, log.n, 0, 0, SECOND_US), 0);
 }
 
+static void test_keys_that_share_a_limit_add_up(void **state) {
+    (void)state;
+    struct log log = {0};
+    for (int i = 0; i < 9; i++) {
+        add(&log, SECOND_US, 0)->key = (uint16_t)(i % 3);
+    }
+    const struct pace pace = {.rate_per_s = 1};
+    const bool two[] = {true, false, true};
+    assert_near(worst_burst(log.records, log.n, 0, &pace), 3);
+    assert_near(worst_shared_burst(log.records, log.n, two, &pace), 6);
+}
+
 static void test_while_some_are_cut_off_their_share_comes_on_top(void **state) {
     (void)state;
     struct log log = {0};
@@ -185,6 +197,7 @@ int main(void) {
         cmocka_unit_test(test_two_bursts_closer_than_the_refill_add_up),
         cmocka_unit_test(test_window_ends_with_its_last_answer),
         cmocka_unit_test(test_only_admitted_checks_of_the_key_count),
+        cmocka_unit_test(test_keys_that_share_a_limit_add_up),
         cmocka_unit_test(test_while_some_are_cut_off_their_share_comes_on_top),
         cmocka_unit_test(test_steady_pace_is_the_rate),
         cmocka_unit_test(test_tally_counts_each_kind_of_end),
