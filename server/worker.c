@@ -21,12 +21,16 @@
 
 enum { RESERVED_FDS = 128 };
 static const double tick_s = 0.05;
+#define FORGET_AGAIN_US INT64_C(1000000)
 /* How long a drained connection may wait for its peer's close once all is answered. */
 static const double linger_s = 0.5;
 
+/* Forgotten twice: the note of a reset may come before the record is deleted, and what is heard of it in between is
+ * of before. */
 struct forgotten {
     struct forgotten *next;
     struct hash128 hash;
+    int64_t again_at_us;
 };
 
 struct worker {
@@ -47,6 +51,7 @@ struct worker {
     ev_async drain, new_quotas, forget;
     ev_prepare turn;
     ev_timer tick;
+    struct forgotten *forgotten_once;
     bool is_draining;
     ev_tstamp drain_until, linger_until;
     _Atomic bool is_ready;
@@ -111,11 +116,26 @@ static bool drain_is_over(struct worker *worker, ev_tstamp now) {
     return worker->host.n_conns == 0 || now >= worker->linger_until;
 }
 
+static void forget_again(struct worker *worker, int64_t now_us) {
+    struct forgotten **at = &worker->forgotten_once;
+    while (*at != NULL) {
+        struct forgotten *forgotten = *at;
+        if (now_us < forgotten->again_at_us) {
+            at = &forgotten->next;
+            continue;
+        }
+        *at = forgotten->next;
+        limiter_forget(worker->limiter, forgotten->hash);
+        free(forgotten);
+    }
+}
+
 static void worker_on_tick(struct ev_loop *loop, ev_timer *watcher, int events) {
     (void)events;
     struct worker *worker = list_entry(watcher, struct worker, tick);
     atomic_store(&worker->is_ready, store_is_ready(worker->store));
     tell_calendar(worker);
+    forget_again(worker, clock_mono_us());
     if (worker->is_draining && drain_is_over(worker, ev_now(loop))) {
         ev_break(loop, EVBREAK_ALL);
     }
@@ -155,7 +175,9 @@ static void worker_on_forget(struct ev_loop *loop, ev_async *watcher, int events
     while (forgotten != NULL) {
         struct forgotten *next = forgotten->next;
         limiter_forget(worker->limiter, forgotten->hash);
-        free(forgotten);
+        forgotten->again_at_us = clock_mono_us() + FORGET_AGAIN_US;
+        forgotten->next = worker->forgotten_once;
+        worker->forgotten_once = forgotten;
         forgotten = next;
     }
 }
@@ -309,8 +331,7 @@ static void stop_watchers(struct worker *worker) {
     ev_timer_stop(worker->loop, &worker->tick);
 }
 
-static void free_forgotten(struct worker *worker) {
-    struct forgotten *forgotten = atomic_exchange(&worker->forgotten, NULL);
+static void free_forgotten(struct forgotten *forgotten) {
     while (forgotten != NULL) {
         struct forgotten *next = forgotten->next;
         free(forgotten);
@@ -339,7 +360,8 @@ void worker_destroy(struct worker **handle) {
     }
     struct quota_set *passed_over = atomic_exchange(&worker->next_quotas, NULL);
     quota_set_release(&passed_over);
-    free_forgotten(worker);
+    free_forgotten(atomic_exchange(&worker->forgotten, NULL));
+    free_forgotten(worker->forgotten_once);
     free(worker);
 }
 

@@ -63,7 +63,7 @@ struct claim {
     struct bucket_name name;
     struct hash128 hash; /* of the name */
     int64_t cost_tokens;
-    bool at_most;   /* takes what is there, at least 1; of leased records alone */
+    bool at_most;   /* takes what is there, at least 1 */
     bool is_leased; /* the record is worth a lease, if its limits can be leased */
     bool
         is_one_of_many; /* the check has other claims: accounts_keep or accounts_give_back is called in the end */

@@ -58,6 +58,8 @@ static void note_done(struct limiter_call *limiter_call) {
     const char *name = limiter_call->kind == LIMITER_REFUND || limiter_call->kind == LIMITER_SETTLE
                            ? limiter_call->booking.limit_name
                            : limiter_call->decision.limit_name;
+    assert_ptr_equal(limiter_call->tenant.data, call->names[0]); /* the caller's own fields stay as they were */
+    assert_ptr_equal(limiter_call->key.data, call->names[2]);
     snprintf(call->limit_name, sizeof call->limit_name, "%s", name);
     call->n_done++;
 }

@@ -296,6 +296,15 @@ void model_store_run(struct model_store *model, int64_t now_us) {
     }
 }
 
+void model_store_end(struct model_store *model) {
+    model->is_down = true;
+    model->failure = STORE_DOWN;
+    while (model->n_calls > 0) {
+        struct model_call last = model->calls[--model->n_calls];
+        conclude(&last, STORE_DOWN);
+    }
+}
+
 /* ---- the store ---- */
 
 static bool refuses(const struct model_store *model, const struct bucket_name *name) {

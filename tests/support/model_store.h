@@ -54,6 +54,8 @@ struct model_truth *model_truth_create(void);
 void model_truth_destroy(struct model_truth **truth);
 void model_store_init(struct model_store *model, struct model_truth *truth, int64_t round_trip_us);
 void model_store_deinit(struct model_store *model);
+/* As a store that is destroyed: its calls are done as STORE_DOWN, those made meanwhile at once. */
+void model_store_end(struct model_store *model);
 /* Executes and concludes whatever is due until then, in its order. */
 void model_store_run(struct model_store *model, int64_t now_us);
 /* The next instant at which something is due; INT64_MAX: nothing is. */

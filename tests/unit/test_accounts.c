@@ -168,6 +168,22 @@ static void test_failure_is_told_to_all_who_were_asked_for(void **state) {
     teardown(&bench);
 }
 
+/* Its account is in no chain, and keeps for a while what the lease brought. */
+static void test_who_asks_alone_leaves_nothing_behind(void **state) {
+    (void)state;
+    struct bench bench;
+    struct claim patient, hasty;
+    setup(&bench, 1000, 1000, BUCKET_PER_RESOURCE);
+    start(&bench, &patient, 1);
+    hasty = claim_of(&bench, 1);
+    hasty.deadline_us = bench.now_us + 2000;
+    assert_int_equal(accounts_claim(bench.accounts, &hasty, bench.now_us), CLAIM_PENDING);
+    bench.now_us += ROUND_TRIP_US;
+    model_store_run(&bench.store, bench.now_us);
+    assert_int_equal(bench.n_done, 2);
+    teardown(&bench); /* before any turn could have looked after it */
+}
+
 /* ---- denials ---- */
 
 static void test_a_denial_stands_without_asking_until_its_time(void **state) {
@@ -336,6 +352,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_queues_is_one_call_decided_in_order),
         cmocka_unit_test(test_who_cannot_wait_asks_alone),
+        cmocka_unit_test(test_who_asks_alone_leaves_nothing_behind),
         cmocka_unit_test(test_failure_is_told_to_all_who_were_asked_for),
         cmocka_unit_test(test_a_denial_stands_without_asking_until_its_time),
         cmocka_unit_test(test_another_quota_or_a_refund_ends_a_denial),

@@ -178,6 +178,31 @@ static void test_quotas_share_a_lease_and_a_denial(void **state) {
     bench_close(&bench);
 }
 
+/* ---- the end ---- */
+
+static void test_a_store_that_ends_leaves_no_call_open(void **state) {
+    (void)state;
+    static const enum limiter_kind kinds[] = {LIMITER_CHECK, LIMITER_PEEK, LIMITER_REFUND, LIMITER_RESERVE};
+    for (int turns = 0; turns < 3; turns++) { /* with the shared records under way, then the own ones */
+        struct limiter_bench bench;
+        struct bench_call calls[40];
+        bench_open(&bench, both);
+        for (int i = 0; i < 40; i++) {
+            calls[i] = bench_call_of(kinds[i % 4], 1);
+            calls[i].names[3][0] = i % 3 == 0 && kinds[i % 4] != LIMITER_PEEK ? (char)('A' + i) : '\0';
+            calls[i].call.ttl_us = 1000000;
+            calls[i].call.returns_on_timeout = true;
+            assert_true(bench_start(&bench, &calls[i]));
+        }
+        bench_pass(&bench, turns * BENCH_ROUND_TRIP_US);
+        model_store_end(&bench.store);
+        for (int i = 0; i < 40; i++) {
+            assert_int_equal(calls[i].n_done, 1);
+        }
+        bench_close(&bench);
+    }
+}
+
 /* ---- without the store ---- */
 
 static void test_each_record_that_fails_is_stood_in_for(void **state) {
@@ -276,6 +301,7 @@ int main(void) {
         cmocka_unit_test(test_at_most_of_the_shared_bounds_the_own),
         cmocka_unit_test(test_each_is_decided_by_the_quota_it_came_with),
         cmocka_unit_test(test_quotas_share_a_lease_and_a_denial),
+        cmocka_unit_test(test_a_store_that_ends_leaves_no_call_open),
         cmocka_unit_test(test_each_record_that_fails_is_stood_in_for),
         cmocka_unit_test(test_a_check_is_degraded_once),
         cmocka_unit_test(test_a_local_bucket_gets_back_what_was_not_needed),
