@@ -86,7 +86,7 @@ static void keep_denial(struct account *account, const struct claim *claim, int6
         .full_at_us = account->asked_at_us + verdict->reset_after_us,
         .cost_tokens = claim->at_most ? 1 : claim->cost_tokens,
         .remaining_tokens = verdict->remaining_utok > 0 ? verdict->remaining_utok / BUCKET_UTOK_PER_TOKEN : 0,
-        .revision = account->quota->revision,
+        .figures = account->part->figures,
         .limit_index = verdict->limit_index,
     };
     if (retry_us > 0) {

@@ -155,7 +155,7 @@ void accounts_destroy(struct accounts **handle) {
 static bool is_denied(struct accounts *accounts, struct claim *claim, int64_t now_us) {
     int64_t cost_tokens = claim->at_most ? 1 : claim->cost_tokens;
     const struct denial *denial =
-        denied_find(accounts->denied, claim->hash, claim->quota->revision, cost_tokens, now_us);
+        denied_find(accounts->denied, claim->hash, claim->part->figures, cost_tokens, now_us);
     if (denial == NULL) {
         return false;
     }
@@ -251,7 +251,7 @@ enum claim_progress accounts_claim(struct accounts *accounts, struct claim *clai
     struct account *account = find(accounts, claim->hash);
     if (account != NULL) {
         note_demand(account, claim, now_us);
-        if (account->part == claim->part && account_take_from_purse(account, claim, now_us)) {
+        if (account->part->figures == claim->part->figures && account_take_from_purse(account, claim, now_us)) {
             return CLAIM_DONE;
         }
     }
@@ -272,7 +272,8 @@ static void serve_waiting(struct account *account, struct list *served, int64_t 
     while (node != &account->waiting) {
         struct claim *claim = list_entry(node, struct claim, in_account);
         node = node->next;
-        bool has_tokens = account->part == claim->part && account_take_from_purse(account, claim, now_us);
+        bool has_tokens =
+            account->part->figures == claim->part->figures && account_take_from_purse(account, claim, now_us);
         if (has_tokens || is_denied(account->owner, claim, now_us)) {
             list_remove(&claim->in_account);
             list_push_back(served, &claim->in_account);
