@@ -37,10 +37,10 @@ static struct place *find(struct denied *denied, struct hash128 hash) {
     return NULL;
 }
 
-const struct denial *denied_find(struct denied *denied, struct hash128 hash, uint64_t figures,
+const struct denial *denied_find(struct denied *denied, struct hash128 hash, uint64_t revision,
                                  int64_t cost_tokens, int64_t now_us) {
     const struct place *place = find(denied, hash);
-    if (place == NULL || now_us >= place->denial.until_us || place->denial.figures != figures ||
+    if (place == NULL || now_us >= place->denial.until_us || place->denial.revision != revision ||
         cost_tokens < place->denial.cost_tokens) {
         return NULL;
     }

@@ -2,7 +2,7 @@
  *
  * A denial with retry_after r, asked for at t, holds until t + r whoever else spends, for its cost and for any higher
  * one: a bucket gains tokens by its rate alone. What gives tokens otherwise must forget the denial: a reset, a
- * refund, other limits (whose figures differ). Of what other frontends give back nobody tells, so no denial is kept
+ * refund, another quota (whose revision differs). Of what other frontends give back nobody tells, so no denial is kept
  * longer than DENIED_MAX_US.
  *
  * A fixed number of places (2 MiB), in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
@@ -23,7 +23,7 @@ struct denial {
     int64_t full_at_us;
     int64_t cost_tokens;      /* the least that is denied */
     int64_t remaining_tokens; /* when it was denied */
-    uint64_t figures;         /* of the limits; see quota.h */
+    uint64_t revision;        /* of the quota */
     uint32_t limit_index;     /* of its part */
 };
 
@@ -34,7 +34,7 @@ struct denied *denied_create(void);
 void denied_destroy(struct denied **denied);
 
 /* Does a denial stand for this cost? Borrowed until the next call. */
-const struct denial *denied_find(struct denied *denied, struct hash128 hash, uint64_t figures,
+const struct denial *denied_find(struct denied *denied, struct hash128 hash, uint64_t revision,
                                  int64_t cost_tokens, int64_t now_us);
 /* Keeps it in place of any other of the same bucket. `asked_at_us` is when the store was asked. */
 void denied_keep(struct denied *denied, struct hash128 hash, const struct denial *denial, int64_t asked_at_us);

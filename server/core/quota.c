@@ -152,16 +152,6 @@ static uint32_t count_parts(const struct quota_rules *rules) {
     return n;
 }
 
-static uint64_t figures_of(const struct bucket_limit *limits, uint32_t n_limits) {
-    uint64_t figures = n_limits;
-    for (uint32_t i = 0; i < n_limits; i++) {
-        const int64_t numbers[] = {limits[i].id, limits[i].algorithm, limits[i].count, limits[i].period_s,
-                                   limits[i].burst_utok};
-        figures = hash_bytes(numbers, sizeof numbers, figures);
-    }
-    return figures;
-}
-
 static void write_parts(struct quota *quota, const struct quota_rules *rules, struct quota_part *parts) {
     uint32_t n_keyed = 0;
     while (n_keyed < rules->n_limits && rules->scopes[n_keyed] == BUCKET_PER_KEY) {
@@ -173,7 +163,6 @@ static void write_parts(struct quota *quota, const struct quota_rules *rules, st
                                        .first_limit = first,
                                        .n_limits = first < n_keyed ? n_keyed : 1,
                                        .limits = quota->limits + first};
-        parts[i].figures = figures_of(parts[i].limits, parts[i].n_limits);
         first += parts[i].n_limits;
     }
     quota->parts = parts;

@@ -52,7 +52,6 @@ struct quota_part {
     uint32_t index;       /* differs from that of every other part of the set's quotas */
     uint32_t first_limit; /* of the quota's */
     uint32_t n_limits;
-    uint64_t figures; /* stands for all that the limits say: equal limits have equal ones */
     const struct bucket_limit *limits;
 };
 

@@ -32,6 +32,8 @@ struct account {
     enum account_call asks;
     int64_t asked_at_us, deadline_us;
     int64_t debt_utok; /* told with it */
+    bool
+        is_outdated; /* the record was deleted meanwhile: what the call brings is for those who wait for it alone */
     union {
         struct store_call check;
         struct store_take take;
@@ -44,6 +46,7 @@ struct account {
     struct lease_purse purse;
     struct lease_pace pace;
     uint32_t purse_number; /* counts purses */
+    uint32_t n_forgotten;  /* of the purses up to this one nothing is told any more */
     int64_t n_held;        /* tokens that claims which are one of many hold, of this purse or of earlier ones */
     int64_t n_held_now;    /* of this purse: they are told once it is known what became of them */
     struct lease_told late[2]; /* what became of those of earlier purses, by their epochs: one even, one odd */
@@ -80,6 +83,13 @@ void account_ask(struct account *account, int64_t now_us);
 bool account_return(struct account *account, int64_t now_us);
 /* The call is over, and those who were asked for have their answers. */
 void account_on_done(struct account *account, int64_t now_us);
+
+/* Is the claim decided by the same limits? Quotas may share a record. */
+bool account_fits(const struct account *account, const struct claim *claim);
+/* By what denials of these limits are known: that of other limits says nothing. */
+uint64_t account_revision(const struct claim *claim);
+/* What it holds is nothing any more, and nobody is told of it. */
+void account_forget_tokens(struct account *account);
 
 /* The answer to a claim out of the purse; false: the store is to be asked. */
 bool account_take_from_purse(struct account *account, struct claim *claim, int64_t now_us);

@@ -56,11 +56,8 @@ static void note_record(struct account *account, const struct bucket_record *rec
 
 /* ---- answers ---- */
 
-static void answer(struct account *account, struct claim *claim, const struct bucket_verdict *verdict,
-                   enum decision_source source) {
+static void answer(struct claim *claim, const struct bucket_verdict *verdict, enum decision_source source) {
     claim->outcome = STORE_OK;
-    claim->quota = account->quota;
-    claim->part = account->part;
     claim->source = source;
     claim->verdict = *verdict;
     claim->granted_tokens = verdict->allowed ? claim->cost_tokens : 0;
@@ -86,7 +83,7 @@ static void keep_denial(struct account *account, const struct claim *claim, int6
         .full_at_us = account->asked_at_us + verdict->reset_after_us,
         .cost_tokens = claim->at_most ? 1 : claim->cost_tokens,
         .remaining_tokens = verdict->remaining_utok > 0 ? verdict->remaining_utok / BUCKET_UTOK_PER_TOKEN : 0,
-        .figures = account->part->figures,
+        .revision = account_revision(claim),
         .limit_index = verdict->limit_index,
     };
     if (retry_us > 0) {
@@ -104,7 +101,7 @@ static void keep_least_denial(struct account *account, int64_t at_most_us) {
             least = claim;
         }
     }
-    if (least != NULL) {
+    if (least != NULL && !account->is_outdated) {
         keep_denial(account, least, at_most_us);
     }
 }
@@ -124,7 +121,7 @@ static void check_ended(struct account *account, int64_t now_us) {
         fail_all(account, call->outcome);
     } else {
         note_record(account, &call->record, call->verdict.full_after_us, now_us);
-        answer(account, claim_of(account->asked.next), &call->verdict, DECISION_STORE);
+        answer(claim_of(account->asked.next), &call->verdict, DECISION_STORE);
         hold(account, claim_of(account->asked.next), 0);
         keep_least_denial(account, DENIED_MAX_US);
     }
@@ -153,7 +150,7 @@ static void ask_check(struct account *account, int64_t now_us) {
     }
 }
 
-/* ---- several at once: a take ---- */
+/* ---- several at once, or one that is content with less: a take ---- */
 
 static void take_ended(struct account *account, int64_t now_us) {
     const struct store_take *take = &account->call.take;
@@ -163,8 +160,10 @@ static void take_ended(struct account *account, int64_t now_us) {
     } else {
         uint32_t i = 0;
         for (struct list *node = account->asked.next; node != &account->asked; node = node->next, i++) {
-            answer(account, claim_of(node), &take->wishes[i].verdict, DECISION_STORE);
-            hold(account, claim_of(node), 0);
+            struct claim *claim = claim_of(node);
+            answer(claim, &take->wishes[i].verdict, DECISION_STORE);
+            claim->granted_tokens = take->at_most ? take->granted_tokens : claim->granted_tokens;
+            hold(account, claim, 0);
         }
         note_record(account, &take->record, take->wishes[i - 1].verdict.full_after_us, now_us);
         keep_least_denial(account, DENIED_MAX_US);
@@ -197,12 +196,13 @@ static void ask_take(struct account *account, int64_t now_us) {
         .hash = account->hash,
         .wishes = account->wishes,
         .n_wishes = account->n_asked,
+        .at_most = claim_of(account->asked.next)->at_most,
         .charges_utok = take_debt(account, &debt, now_us),
         .deadline_us = account->deadline_us,
         .done = take_on_done,
     };
     metric_inc(&account->owner->options.metrics->calls_take);
-    metric_add(&account->owner->options.metrics->coalesced, account->n_asked);
+    metric_add(&account->owner->options.metrics->coalesced, account->n_asked > 1 ? account->n_asked : 0);
     if (store_take(account->owner->options.store, &account->call.take, now_us) == STORE_DONE) {
         ensure(account->call.take.outcome, !=, STORE_OK);
         take_ended(account, now_us);
@@ -228,7 +228,7 @@ bool account_take_from_purse(struct account *account, struct claim *claim, int64
     verdict.reset_after_us = verdict.reset_after_us > passed_us ? verdict.reset_after_us - passed_us : 0;
     verdict.remaining_utok = verdict.remaining_utok > 0 ? verdict.remaining_utok : 0;
     verdict.remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
-    answer(account, claim, &verdict, DECISION_LEASE);
+    answer(claim, &verdict, DECISION_LEASE);
     if (verdict.allowed) {
         claim->granted_tokens = cost_tokens;
     }
@@ -236,7 +236,8 @@ bool account_take_from_purse(struct account *account, struct claim *claim, int64
     return true;
 }
 
-/* In their order, as far as the purse goes; who goes without is told what the record says. */
+/* In their order, as far as the purse goes; who goes without is told what the record says, with what the purse took out
+ * of it. */
 static void hand_out(struct account *account, const struct bucket_record *record, int64_t now_us) {
     for (struct list *node = account->asked.next; node != &account->asked; node = node->next) {
         struct claim *claim = claim_of(node);
@@ -246,10 +247,14 @@ static void hand_out(struct account *account, const struct bucket_record *record
             claim->source = DECISION_STORE; /* it had to wait for it */
             continue;
         }
+        int64_t left_utok = lease_purse_left(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+        for (uint32_t i = 0; i < levels.n_levels; i++) {
+            levels.levels[i].utok += left_utok;
+        }
         bucket_check(&levels, account->part->limits, account->part->n_limits,
                      claim->at_most ? 1 : claim->cost_tokens, now_us, true, &verdict);
         verdict.allowed = false;
-        answer(account, claim, &verdict, DECISION_STORE);
+        answer(claim, &verdict, DECISION_STORE);
     }
 }
 
@@ -272,7 +277,9 @@ static void lease_ended(struct account *account, int64_t now_us) {
     account->purse_number++;
     metric_add(&account->owner->options.metrics->leased_tokens, (uint64_t)n_granted);
     hand_out(account, &lease->record, now_us);
-    if (n_granted == 0) {
+    if (account->is_outdated) {
+        account_forget_tokens(account);
+    } else if (n_granted == 0) {
         /* What others hold may come back; and what they have told meanwhile is in the record. */
         keep_least_denial(account, lease->grant.n_others > 0 ? LEASE_TIME_MAX_US : DENIED_MAX_US);
     }
@@ -321,13 +328,22 @@ static void ask_lease(struct account *account, struct lease_wish wish, int64_t n
 
 /* ---- which of them ---- */
 
-/* Moves those who wait to those who are asked for; returns what they cost in all. */
-static int64_t begin(struct account *account, int64_t now_us) {
+/* One that is content with less has a take of its own; a lease serves it like any other. */
+static bool goes_along(const struct account *account, struct list *node, bool is_lease) {
+    const struct claim *claim = claim_of(node);
+    bool is_alone =
+        !is_lease && account->n_asked > 0 && (claim->at_most || claim_of(account->asked.next)->at_most);
+    return account->n_asked < ACCOUNT_MAX_ASKED && !is_alone && account_fits(account, claim);
+}
+
+/* Moves those who wait to those who are asked for, as far as one call serves them; returns what they cost in all. */
+static int64_t begin(struct account *account, bool is_lease, int64_t now_us) {
     int64_t n_tokens = 0;
     account->asked_at_us = now_us;
     account->deadline_us = now_us + account->owner->options.store_timeout_us;
     account->n_asked = 0;
-    while (!list_is_empty(&account->waiting) && account->n_asked < ACCOUNT_MAX_ASKED) {
+    account->is_outdated = false;
+    while (!list_is_empty(&account->waiting) && goes_along(account, account->waiting.next, is_lease)) {
         struct claim *claim = claim_of(list_pop_front(&account->waiting));
         list_push_back(&account->asked, &claim->in_account);
         account->n_asked++;
@@ -338,20 +354,32 @@ static int64_t begin(struct account *account, int64_t now_us) {
     return n_tokens;
 }
 
+static bool can_be_leased(const struct quota_part *part) {
+    bool is_leasable = true;
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        is_leasable = is_leasable && part->limits[i].algorithm == BUCKET_TOKEN;
+    }
+    return is_leasable;
+}
+
 /* Of a key's own record a lease that holds no time is nothing but a take. What many keys share is leased even so, no
  * more than is needed: what a check gives back then was accounted for all the while. */
 static bool is_worth_a_lease(const struct quota_part *part, int64_t lease_us) {
-    return lease_us > 0 || (part->scope != BUCKET_PER_KEY && part->limits[0].algorithm == BUCKET_TOKEN);
+    return lease_us > 0 || (part->scope != BUCKET_PER_KEY && can_be_leased(part));
 }
 
-/* The quota may have changed since the account was made: the newest claim knows best. */
+/* The quota may have changed since the account was made: each is decided by that with which it came. A purse goes on
+ * where the new limits can be leased as well. */
 static void follow_quota(struct account *account) {
-    const struct claim *last = claim_of(account->waiting.prev);
-    if (last->part != account->part) {
+    const struct claim *first = claim_of(account->waiting.next);
+    if (!account_fits(account, first) && !can_be_leased(first->part)) {
+        account_forget_tokens(account);
+    }
+    if (first->part != account->part) {
         quota_release(&account->quota);
         /* Held as what it is: only the count of holds changes. */
-        account->quota = quota_hold((struct quota *)(uintptr_t)last->quota);
-        account->part = last->part;
+        account->quota = quota_hold((struct quota *)(uintptr_t)first->quota);
+        account->part = first->part;
     }
 }
 
@@ -367,7 +395,7 @@ void account_ask(struct account *account, int64_t now_us) {
     bool wants_lease =
         account->wants_lease && is_worth_a_lease(account->part, lease_us) && !account->owner->is_draining;
     bool has_to_tell = account_has_late(account) || lease_purse_has_to_be_told(&account->purse, now_us);
-    int64_t n_tokens = begin(account, now_us);
+    int64_t n_tokens = begin(account, wants_lease || has_to_tell, now_us);
     account->wants_lease = account->wants_lease && !list_is_empty(&account->waiting);
     if (wants_lease || has_to_tell) {
         n_tokens = n_tokens < BUCKET_MAX_TOKENS ? n_tokens : BUCKET_MAX_TOKENS;
@@ -377,7 +405,7 @@ void account_ask(struct account *account, int64_t now_us) {
         lease_us = wants_lease ? lease_us : 0;
         ask_lease(account, lease_next_wish(&account->purse, &account->pace, n_tokens, lease_us, now_us),
                   now_us);
-    } else if (account->n_asked == 1) {
+    } else if (account->n_asked == 1 && !claim_of(account->asked.next)->at_most) {
         ask_check(account, now_us);
     } else {
         ask_take(account, now_us);
@@ -388,7 +416,7 @@ bool account_return(struct account *account, int64_t now_us) {
     if (!account_has_late(account) && !lease_purse_has_to_be_told(&account->purse, now_us)) {
         return false;
     }
-    begin(account, now_us);
+    begin(account, true, now_us);
     ask_lease(account, lease_last_wish(&account->purse, &account->pace, now_us), now_us);
     return true;
 }

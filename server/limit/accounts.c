@@ -12,6 +12,7 @@ enum {
     MAX_FREE = 256,
     MAX_LINGERING = 4096, /* accounts, until leased ones are dropped as soon as nobody needs them */
     NO_PURSE = 0,
+    LEAST_TIME_PART = 8, /* of the store's time, which who has waited has left: else it is not asked any more */
 };
 
 #define LINGER_US INT64_C(500000)
@@ -134,10 +135,14 @@ void accounts_destroy(struct accounts **handle) {
     if (accounts == NULL) {
         return;
     }
+    while (!list_is_empty(&accounts->leased)) { /* some of these are in no chain */
+        destroy(list_entry(accounts->leased.next, struct account, in_leased));
+    }
     for (size_t i = 0; i < N_CHAINS; i++) {
         while (accounts->chains[i] != NULL) {
             struct account *account = accounts->chains[i];
             ensure(account->n_asked, ==, 0);
+            unlist(account);
             destroy(account);
         }
     }
@@ -150,12 +155,36 @@ void accounts_destroy(struct accounts **handle) {
     free(accounts);
 }
 
+/* ---- limits ---- */
+
+bool account_fits(const struct account *account, const struct claim *claim) {
+    const struct quota_part *own = account->part, *part = claim->part;
+    bool is_same = own == part || own->n_limits == part->n_limits;
+    for (uint32_t i = 0; own != part && is_same && i < own->n_limits; i++) {
+        const struct bucket_limit *a = &own->limits[i], *b = &part->limits[i];
+        is_same = a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
+                  a->period_s == b->period_s && a->burst_utok == b->burst_utok;
+    }
+    return is_same;
+}
+
+/* Of limits that quotas share the figures, since each quota has its own revision. */
+uint64_t account_revision(const struct claim *claim) {
+    const struct quota_part *part = claim->part;
+    if (part->scope != BUCKET_PER_TENANT && part->scope != BUCKET_GLOBAL) {
+        return claim->quota->revision;
+    }
+    const struct bucket_limit *limit = &part->limits[0];
+    int64_t figures[] = {limit->algorithm, limit->count, limit->period_s, limit->burst_utok};
+    return hash_bytes(figures, sizeof figures, 0);
+}
+
 /* ---- claims ---- */
 
 static bool is_denied(struct accounts *accounts, struct claim *claim, int64_t now_us) {
     int64_t cost_tokens = claim->at_most ? 1 : claim->cost_tokens;
     const struct denial *denial =
-        denied_find(accounts->denied, claim->hash, claim->part->figures, cost_tokens, now_us);
+        denied_find(accounts->denied, claim->hash, account_revision(claim), cost_tokens, now_us);
     if (denial == NULL) {
         return false;
     }
@@ -251,7 +280,7 @@ enum claim_progress accounts_claim(struct accounts *accounts, struct claim *clai
     struct account *account = find(accounts, claim->hash);
     if (account != NULL) {
         note_demand(account, claim, now_us);
-        if (account->part->figures == claim->part->figures && account_take_from_purse(account, claim, now_us)) {
+        if (account_fits(account, claim) && account_take_from_purse(account, claim, now_us)) {
             return CLAIM_DONE;
         }
     }
@@ -266,15 +295,23 @@ enum claim_progress accounts_claim(struct accounts *accounts, struct claim *clai
     return join(account, claim, now_us);
 }
 
+/* The call under way took so long that another one would be cut off, and with it all that share it. */
+static bool is_late(const struct account *account, struct claim *claim, int64_t now_us) {
+    bool is_late = claim->deadline_us - now_us < account->owner->options.store_timeout_us / LEAST_TIME_PART;
+    if (is_late) {
+        claim->outcome = STORE_TIMEOUT;
+    }
+    return is_late;
+}
+
 /* Who came while the call was under way: the purse that it brought may serve them, or the denial stands. */
 static void serve_waiting(struct account *account, struct list *served, int64_t now_us) {
     struct list *node = account->waiting.next;
     while (node != &account->waiting) {
         struct claim *claim = list_entry(node, struct claim, in_account);
         node = node->next;
-        bool has_tokens =
-            account->part->figures == claim->part->figures && account_take_from_purse(account, claim, now_us);
-        if (has_tokens || is_denied(account->owner, claim, now_us)) {
+        bool has_tokens = account_fits(account, claim) && account_take_from_purse(account, claim, now_us);
+        if (has_tokens || is_denied(account->owner, claim, now_us) || is_late(account, claim, now_us)) {
             list_remove(&claim->in_account);
             list_push_back(served, &claim->in_account);
         }
@@ -312,27 +349,35 @@ void accounts_forget(struct accounts *accounts, struct hash128 hash) {
     struct account *account = find(accounts, hash);
     accounts_forget_denial(accounts, hash);
     if (account != NULL) {
-        account->purse = (struct lease_purse){0};
-        memset(account->late, 0, sizeof account->late);
-        account->n_held_now = 0;
-        account->purse_number++;
+        account_forget_tokens(account);
+        account->is_outdated = true;
     }
+}
+
+void account_forget_tokens(struct account *account) {
+    account->purse = (struct lease_purse){0};
+    memset(account->late, 0, sizeof account->late);
+    account->n_held_now = 0;
+    account->n_forgotten = account->purse_number++;
 }
 
 /* ---- tokens that are held until all of a check is decided ---- */
 
 struct gift {
     struct store_give give;
+    struct accounts *accounts;
     struct quota *quota; /* held, for the part */
 };
 
-static void gift_free(struct gift *gift) {
+/* What was denied before this was done would have been granted after it. */
+static void gift_end(struct gift *gift) {
+    accounts_forget_denial(gift->accounts, gift->give.hash);
     quota_release(&gift->quota);
     free(gift);
 }
 
 static void gift_on_done(struct store_give *give) {
-    gift_free(list_entry(give, struct gift, give));
+    gift_end(list_entry(give, struct gift, give));
 }
 
 /* Nobody waits for it. Should it be lost, the record has a few tokens less than it might. */
@@ -348,10 +393,10 @@ static void give_to_store(struct accounts *accounts, const struct claim *claim, 
                                      .tokens = tokens,
                                      .deadline_us = now_us + accounts->options.store_timeout_us,
                                      .done = gift_on_done};
+    gift->accounts = accounts;
     gift->quota = hold_quota(claim->quota);
-    denied_forget(accounts->denied, claim->hash);
     if (store_give(accounts->options.store, &gift->give, now_us) == STORE_DONE) {
-        gift_free(gift);
+        gift_end(gift);
     }
 }
 
@@ -369,7 +414,7 @@ void account_add_late(struct account *account, int64_t epoch, int64_t n_tokens, 
 
 static void let_go(struct account *account, struct claim *claim, int64_t n_tokens, int64_t n_unused) {
     account->n_held -= n_tokens;
-    if (claim->purse == NO_PURSE) {
+    if (claim->purse == NO_PURSE || claim->purse <= account->n_forgotten) {
         return;
     }
     if (claim->purse != account->purse_number) {

@@ -14,6 +14,9 @@
 
 /* So much longer than asked for a reservation is kept that is to go back: whoever returns it finds it. */
 #define RETURN_GRACE_US INT64_C(10000000)
+#define RETURN_AGAIN_US INT64_C(1000000)
+
+enum { MAX_RETURNS_IN_TURN = 256 };
 
 struct gift {
     struct store_give give;
@@ -48,7 +51,8 @@ static void write_memo(struct store_memo *memo, const struct limiter_call *call)
     struct fingerprint text = {.len = 0};
     uint32_t kind = (uint32_t)call->kind,
              flags = (uint32_t)call->at_most + 2 * (uint32_t)call->returns_on_timeout;
-    struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key);
+    struct bucket_name name =
+        bucket_name_of(BUCKET_PER_KEY, call->names.tenant, call->names.resource, call->names.key);
     struct hash128 whose = bucket_name_hash(&name, 0);
     add(&text, &kind, sizeof kind);
     add(&text, &flags, sizeof flags);
@@ -59,7 +63,7 @@ static void write_memo(struct store_memo *memo, const struct limiter_call *call)
         add(&text, call->reservation, sizeof call->reservation);
     }
     struct hash128 hash = hash_bytes_wide(text.bytes, text.len, 0);
-    memo->key = call->idempotency_key;
+    memo->key = call->names.idempotency_key;
     memo->ttl_us = LIMITER_MEMO_US;
     memcpy(memo->fingerprint, &hash, sizeof memo->fingerprint);
 }
@@ -73,11 +77,23 @@ bool bookings_wants(const struct limiter_call *call) {
 
 /* What the reservation held goes back by itself when its time is over. */
 static void plan_return(struct limiter_call *call, int64_t now_us) {
-    struct due due = {
-        .at_us = now_us + call->ttl_us, .tenant = call->tenant, .resource = call->resource, .key = call->key};
+    struct due due = {.at_us = now_us + call->ttl_us,
+                      .until_us = now_us + call->ttl_us + RETURN_GRACE_US,
+                      .tenant = call->names.tenant,
+                      .resource = call->names.resource,
+                      .key = call->names.key};
     memcpy(due.reservation, call->reservation, sizeof due.reservation);
     if (!returns_add(&call->limiter->returns, &due)) {
         metric_inc(&call->limiter->metrics->not_returned);
+    }
+}
+
+/* So that the local bucket begins as the store's stands. */
+static void note_record(const struct limiter_call *call, const struct store_take *take, int64_t now_us) {
+    struct fallback *fallback = call->limiter->options.fallback;
+    if (fallback != NULL && call->quota->on_store_failure == QUOTA_FAILS_LOCAL) {
+        fallback_note(fallback, take->hash, take->part, &take->record, take->wishes[0].verdict.full_after_us,
+                      now_us);
     }
 }
 
@@ -92,6 +108,9 @@ static void take_answer(struct limiter_call *call, int64_t now_us) {
     claim->source = call->limiter->store->ops->source;
     claim->verdict = booking->wish.verdict;
     claim->granted_tokens = booking->take.granted_tokens;
+    if (!is_repeated) {
+        note_record(call, &booking->take, now_us);
+    }
     if (claim->verdict.allowed && call->kind == LIMITER_RESERVE) {
         memcpy(call->reservation, booking->take.reservation_id, sizeof call->reservation);
         if (call->returns_on_timeout && !is_repeated) {
@@ -231,7 +250,6 @@ static bool start_gift(struct booking *booking, uint32_t i, int64_t tokens, int6
         .done = gift_on_done,
     };
     gift->give.hash = bucket_name_hash(&gift->give.name, call->limiter->options.seed);
-    accounts_forget_denial(call->limiter->accounts, gift->give.hash);
     if (store_give(call->limiter->store, &gift->give, now_us) == STORE_PENDING) {
         call->n_pending++;
         return true;
@@ -260,6 +278,7 @@ static void gift_on_done(struct store_give *give) {
     struct booking *booking = list_entry(give, struct gift, give)->booking;
     struct limiter_call *call = booking->call;
     int64_t now_us = give->done_at_us;
+    accounts_forget_denial(call->limiter->accounts, give->hash); /* it was decided before this was done */
     call->n_pending--;
     if (give == &booking->gifts[0].give && give_to_others(booking, now_us)) {
         return;
@@ -274,23 +293,21 @@ static void gift_on_done(struct store_give *give) {
 static struct booking *create_gifts(struct limiter_call *call) {
     uint32_t n = call->quota->n_parts;
     size_t n_gift_bytes = n * sizeof(struct gift);
-    struct booking *booking =
-        calloc(1, sizeof *booking + n_gift_bytes + call->tenant.len + call->resource.len + call->key.len);
+    struct booking *booking = calloc(1, sizeof *booking + n_gift_bytes + limiter_names_bytes(call));
     if (booking != NULL) {
-        uint8_t *at = (uint8_t *)booking + sizeof *booking + n_gift_bytes;
         booking->call = call;
         booking->n_gifts = 1;
         write_memo(&booking->memo, call);
-        call->tenant = bytes_copy(&at, call->tenant);
-        call->resource = bytes_copy(&at, call->resource);
-        call->key = bytes_copy(&at, call->key);
+        limiter_copy_names(call, (uint8_t *)booking + sizeof *booking + n_gift_bytes);
     }
     return booking;
 }
 
-/* What a local bucket granted goes back to it. */
+/* What local buckets granted goes back to them; where a policy allowed it, none was asked. */
 static void undo_locally(const struct limiter_call *call, int64_t now_us) {
-    for (uint32_t i = 0; i < call->quota->n_parts; i++) {
+    bool is_local =
+        call->limiter->options.fallback != NULL && call->quota->on_store_failure == QUOTA_FAILS_LOCAL;
+    for (uint32_t i = 0; is_local && i < call->quota->n_parts; i++) {
         const struct quota_part *part = &call->quota->parts[i];
         struct bucket_name name = limiter_name_of(call, part);
         fallback_give_back(call->limiter->options.fallback,
@@ -327,10 +344,20 @@ struct timeout {
     struct due *due;
 };
 
+/* The store could not be asked: again in a second, while it still knows the reservation. */
+static void put_off(struct limiter *limiter, struct due *due) {
+    due->at_us += RETURN_AGAIN_US;
+    if (due->at_us > due->until_us || !returns_add(&limiter->returns, due)) {
+        metric_inc(&limiter->metrics->not_returned);
+    }
+}
+
 static void timeout_on_done(struct limiter_call *call) {
     struct timeout *timeout = list_entry(call, struct timeout, call);
     if (call->outcome == LIMITER_DECIDED) {
         metric_inc(&call->limiter->metrics->timeouts);
+    } else if (call->outcome == LIMITER_UNDECIDED) {
+        put_off(call->limiter, timeout->due);
     }
     free(timeout->due);
     free(timeout);
@@ -338,7 +365,7 @@ static void timeout_on_done(struct limiter_call *call) {
 
 void bookings_tick(struct limiter *limiter, int64_t now_us) {
     struct due *due;
-    while ((due = returns_take(&limiter->returns, now_us)) != NULL) {
+    for (int n = 0; n < MAX_RETURNS_IN_TURN && (due = returns_take(&limiter->returns, now_us)) != NULL; n++) {
         struct timeout *timeout = calloc(1, sizeof *timeout);
         if (timeout == NULL) {
             metric_inc(&limiter->metrics->not_returned);

@@ -47,7 +47,10 @@ static bool degrade(struct limiter_call *call, struct claim *claim, int64_t now_
     if (call->limiter->options.fallback == NULL) {
         return false;
     }
-    count_failure(call->limiter->metrics, claim->outcome);
+    if (!call->is_degraded) {
+        count_failure(call->limiter->metrics, claim->outcome);
+    }
+    call->is_degraded = true;
     switch (call->quota->on_store_failure) {
     case QUOTA_FAILS_LOCAL:
         decide_locally(call, claim, now_us);
@@ -97,19 +100,17 @@ static void count_key(struct limiter_call *call, struct claim *own, int64_t now_
 
 static void claim_on_done(struct claim *claim, int64_t now_us);
 
-/* One is in the call; of several, the first is asked for when the caller's bytes may be gone: they are copied. */
+/* One is in the call. Of several, the first is asked for when the caller's bytes may be gone, and a reservation is to be
+ * found again when its time is over: their names are copied. */
 static bool place_claims(struct limiter_call *call) {
     uint32_t n = n_claims(call);
-    if (n == 1) {
+    if (n == 1 && !call->returns_on_timeout) {
         call->claims = &call->claim;
         return true;
     }
-    call->claims = malloc(n * sizeof *call->claims + call->tenant.len + call->resource.len + call->key.len);
+    call->claims = malloc(n * sizeof *call->claims + limiter_names_bytes(call));
     if (call->claims != NULL) {
-        uint8_t *at = (uint8_t *)(call->claims + n);
-        call->tenant = bytes_copy(&at, call->tenant);
-        call->resource = bytes_copy(&at, call->resource);
-        call->key = bytes_copy(&at, call->key);
+        limiter_copy_names(call, (uint8_t *)(call->claims + n));
     }
     return call->claims != NULL;
 }

@@ -201,12 +201,24 @@ static bool is_decided_at_once(struct limiter_call *call, int64_t now_us) {
 /* ---- the call ---- */
 
 struct bucket_name limiter_name_of(const struct limiter_call *call, const struct quota_part *part) {
-    struct bytes key = call->key;
+    struct bytes key = call->names.key;
     if (part->scope != BUCKET_PER_KEY) {
         const char *limit_name = call->quota->limit_names[part->first_limit];
         key = (struct bytes){.data = (const uint8_t *)limit_name, .len = strlen(limit_name)};
     }
-    return bucket_name_of(part->scope, call->tenant, call->resource, key);
+    return bucket_name_of(part->scope, call->names.tenant, call->names.resource, key);
+}
+
+size_t limiter_names_bytes(const struct limiter_call *call) {
+    const struct limiter_names *names = &call->names;
+    return names->tenant.len + names->resource.len + names->key.len + names->idempotency_key.len;
+}
+
+void limiter_copy_names(struct limiter_call *call, uint8_t *at) {
+    call->names.tenant = bytes_copy(&at, call->names.tenant);
+    call->names.resource = bytes_copy(&at, call->names.resource);
+    call->names.key = bytes_copy(&at, call->names.key);
+    call->names.idempotency_key = bytes_copy(&at, call->names.idempotency_key);
 }
 
 /* Of what is left of a request's time, a quarter is kept to decide without the store. */
@@ -230,6 +242,7 @@ static enum limiter_progress start(struct limiter_call *call, int64_t now_us) {
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
     call->limiter = limiter;
+    call->names = (struct limiter_names){call->tenant, call->resource, call->key, call->idempotency_key};
     call->quota = quota_memo_find(&limiter->memo, limiter->quotas, call->tenant, call->resource);
     call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){.limit_name = ""};
@@ -237,7 +250,7 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
     call->hotkey = 0;
     call->n_pending = 0;
     call->booking_call = NULL;
-    call->is_repeated = false;
+    call->is_repeated = call->is_degraded = false;
     if (is_decided_at_once(call, now_us)) {
         return LIMITER_DONE;
     }

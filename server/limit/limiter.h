@@ -64,7 +64,8 @@
     X(settlements, METRIC_COUNTER, "sluice_bookings_total", "call=\"settle\"", "")                             \
     X(timeouts, METRIC_COUNTER, "sluice_bookings_total", "call=\"timeout\"", "")                               \
     X(not_returned, METRIC_COUNTER, "sluice_reservations_not_returned_total", "",                              \
-      "Reservations that stand although they were to go back, for want of memory")                             \
+      "Reservations that stand although they were to go back: memory was short, or the store out of reach "    \
+      "for too long")                                                                                          \
     X(repeated, METRIC_COUNTER, "sluice_repeated_total", "",                                                   \
       "Calls answered as before, by their idempotency key")                                                    \
     X(undecided, METRIC_COUNTER, "sluice_undecided_total", "",                                                 \
@@ -141,8 +142,12 @@ struct limiter_call {
     struct limiter *limiter;
     const struct quota *quota;
     struct quota_set *held;
+    struct limiter_names {
+        struct bytes tenant, resource, key, idempotency_key;
+    } names;         /* the caller's bytes, or copies beside the claims or the booking */
     uint32_t hotkey; /* the handle of the key's entry, or 0 */
     uint32_t n_pending;
+    bool is_degraded; /* counted as such */
     bool is_at_first; /* the other parts of the quota have granted */
     int64_t store_deadline_us;
     struct claim *claims;         /* one of each part, in their order: `claim`, or an array */

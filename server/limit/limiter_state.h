@@ -23,8 +23,11 @@ struct limiter {
 void limiter_conclude(struct limiter_call *call, int64_t now_us);
 /* The same of a call that was pending: it is told, and may be gone then. */
 void limiter_finish(struct limiter_call *call, int64_t now_us);
-/* The hash of the record that a part has for this call. */
+/* The name of the record that a part has for this call; borrows call->names. */
 struct bucket_name limiter_name_of(const struct limiter_call *call, const struct quota_part *part);
+size_t limiter_names_bytes(const struct limiter_call *call);
+/* Copies call->names to `at`, where there is room for limiter_names_bytes. */
+void limiter_copy_names(struct limiter_call *call, uint8_t *at);
 
 /* ---- checks.c: a check's claims, all or none ---- */
 

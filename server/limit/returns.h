@@ -12,6 +12,7 @@
 
 struct due {
     int64_t at_us;
+    int64_t until_us;                   /* it can still be returned then */
     struct bytes tenant, resource, key; /* in the same piece of memory */
     uint8_t reservation[STORE_RESERVATION_ID_BYTES];
 };

@@ -67,7 +67,8 @@ int64_t model_truth_level(const struct model_truth *truth, struct hash128 hash, 
     }
     struct model_record copy = *record;
     lease_refresh(&copy.record, &copy.account, part->limits, part->n_limits, now_us);
-    return copy.record.levels[0].utok / BUCKET_UTOK_PER_TOKEN;
+    int64_t utok = copy.record.levels[0].utok;
+    return (utok < 0 ? utok - BUCKET_UTOK_PER_TOKEN + 1 : utok) / BUCKET_UTOK_PER_TOKEN;
 }
 
 static struct model_note *note_of(struct model_note *notes, const uint8_t *id, size_t id_len, bool is_new) {
@@ -297,6 +298,10 @@ void model_store_run(struct model_store *model, int64_t now_us) {
 
 /* ---- the store ---- */
 
+static bool refuses(const struct model_store *model, const struct bucket_name *name) {
+    return model->is_down || (model->down_scopes & MODEL_SCOPE(name->scope)) != 0;
+}
+
 static struct model_store *model_of(struct store *store) {
     return list_entry(store, struct model_store, store);
 }
@@ -327,7 +332,7 @@ static void add_memo(struct model_call *call, const struct store_memo *memo) {
 
 static enum store_progress model_check(struct store *store, struct store_call *check, int64_t now_us) {
     struct model_store *model = model_of(store);
-    if (model->is_down) {
+    if (refuses(model, &check->name)) {
         check->outcome = model->failure;
         return STORE_DONE;
     }
@@ -337,7 +342,7 @@ static enum store_progress model_check(struct store *store, struct store_call *c
 
 static enum store_progress model_take(struct store *store, struct store_take *take, int64_t now_us) {
     struct model_store *model = model_of(store);
-    if (model->is_down) {
+    if (refuses(model, &take->name)) {
         take->outcome = model->failure;
         return STORE_DONE;
     }
@@ -352,7 +357,7 @@ static enum store_progress model_take(struct store *store, struct store_take *ta
 
 static enum store_progress model_give(struct store *store, struct store_give *give, int64_t now_us) {
     struct model_store *model = model_of(store);
-    if (model->is_down) {
+    if (refuses(model, &give->name)) {
         give->outcome = model->failure;
         return STORE_DONE;
     }
@@ -367,7 +372,7 @@ static enum store_progress model_give(struct store *store, struct store_give *gi
 
 static enum store_progress model_lease(struct store *store, struct store_lease *lease, int64_t now_us) {
     struct model_store *model = model_of(store);
-    if (model->is_down) {
+    if (refuses(model, &lease->name)) {
         lease->outcome = model->failure;
         return STORE_DONE;
     }

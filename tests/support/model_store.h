@@ -10,6 +10,8 @@
 
 enum { MODEL_CHAINS = 65536, MODEL_MAX_CALLS = 1024, MODEL_MAX_NOTES = 64 };
 
+#define MODEL_SCOPE(scope) (1U << (scope))
+
 struct model_record {
     struct model_record *next; /* in the chain of its hash */
     struct hash128 hash;
@@ -40,6 +42,7 @@ struct model_store {
     struct model_truth *truth;
     int64_t round_trip_us;
     bool is_down;               /* calls are refused at once */
+    uint32_t down_scopes;       /* those on records of these scopes: MODEL_SCOPE of each */
     enum store_outcome failure; /* with this */
     bool loses_replies;         /* calls are executed, and fail as STORE_LOST */
     struct model_call *calls;

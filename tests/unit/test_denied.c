@@ -14,7 +14,7 @@ static struct denial denial_of(int64_t cost_tokens) {
                            .full_at_us = NOW_US + 1000,
                            .cost_tokens = cost_tokens,
                            .remaining_tokens = 2,
-                           .figures = 9,
+                           .revision = 9,
                            .limit_index = 1};
 }
 

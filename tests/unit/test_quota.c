@@ -173,22 +173,6 @@ static void test_each_part_has_the_bucket_of_its_scope(void **state) {
     quota_release(&quota);
 }
 
-static void test_parts_of_equal_limits_have_equal_figures(void **state) {
-    (void)state;
-    struct status status;
-    struct quota_rules rules = rules_of((const char *const[]){"key", "day"}, 2);
-    rules.scopes[1] = BUCKET_PER_TENANT;
-    assert_true(quota_rules_check(&rules, &status));
-    struct quota *one = quota_create(bytes_of("t"), bytes_of("a"), &rules, 0, 0);
-    rules.limits[0].count++;
-    struct quota *other = quota_create(bytes_of("t"), bytes_of("b"), &rules, 1, 0);
-    assert_true(one->parts[0].figures != other->parts[0].figures);
-    assert_true(one->parts[1].figures == other->parts[1].figures);
-    assert_true(one->parts[0].figures != one->parts[1].figures);
-    quota_release(&one);
-    quota_release(&other);
-}
-
 static void test_a_global_limit_is_for_everybody_alone(void **state) {
     (void)state;
     struct status status;
@@ -248,7 +232,6 @@ int main(void) {
         cmocka_unit_test(test_a_quota_holds_its_pattern_and_its_rules),
         cmocka_unit_test(test_limits_of_keys_come_first_in_a_part_of_their_own),
         cmocka_unit_test(test_each_part_has_the_bucket_of_its_scope),
-        cmocka_unit_test(test_parts_of_equal_limits_have_equal_figures),
         cmocka_unit_test(test_a_global_limit_is_for_everybody_alone),
         cmocka_unit_test(test_a_rate_of_nothing_is_a_ban),
         cmocka_unit_test(test_tenants_come_before_resources),
