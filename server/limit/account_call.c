@@ -4,6 +4,9 @@
 #include "server/base/ensure.h"
 #include "server/limit/account.h"
 
+/* Checks that are expected within a lease time: of fewer, one in fifty would leave a token unused. */
+enum { LEAST_AHEAD = 4 };
+
 static struct claim *claim_of(struct list *node) {
     return list_entry(node, struct claim, in_account);
 }
@@ -383,15 +386,17 @@ static void follow_quota(struct account *account) {
     }
 }
 
-/* 0: for no longer than it takes to ask, since a lease that is over when it comes serves nobody. */
-static int64_t find_lease_us(const struct account *account) {
+/* 0: for no longer than it takes to ask. A lease that is over when it comes serves nobody; and tokens that may wait in
+ * vain for somebody who wants them are better left where all can have them. */
+static int64_t find_lease_us(const struct account *account, int64_t now_us) {
     int64_t lease_us = lease_time_us(account->part->limits, account->part->n_limits);
-    return lease_us > 2 * account->owner->round_trip_us ? lease_us : 0;
+    int64_t n_ahead = lease_pace_per_s(&account->pace, now_us) * lease_us / 1000000;
+    return lease_us > 2 * account->owner->round_trip_us && n_ahead >= LEAST_AHEAD ? lease_us : 0;
 }
 
 void account_ask(struct account *account, int64_t now_us) {
     follow_quota(account);
-    int64_t lease_us = find_lease_us(account);
+    int64_t lease_us = find_lease_us(account, now_us);
     bool wants_lease =
         account->wants_lease && is_worth_a_lease(account->part, lease_us) && !account->owner->is_draining;
     bool has_to_tell = account_has_late(account) || lease_purse_has_to_be_told(&account->purse, now_us);

@@ -60,14 +60,14 @@ static void plan_load(struct world *world) {
     world->classes[0] = (struct load_class){.resource = "busy",
                                             .n_keys = 12,
                                             .checks_per_s = 1200,
-                                            .rate_per_s = 60,
-                                            .burst = 20,
+                                            .rate_per_s = 30,
+                                            .burst = 10,
                                             .wider = world->wider[0]};
     world->classes[1] = (struct load_class){.resource = "other",
                                             .n_keys = 6,
                                             .checks_per_s = 600,
-                                            .rate_per_s = 100,
-                                            .burst = 30,
+                                            .rate_per_s = 40,
+                                            .burst = 10,
                                             .wider = world->wider[1]};
 }
 

@@ -271,6 +271,21 @@ static void test_who_waits_for_a_call_has_from_the_lease_that_it_brings(void **s
     teardown(&bench);
 }
 
+static void test_nothing_is_held_for_those_who_seldom_come(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, 1000, 1000, BUCKET_PER_RESOURCE);
+    uint64_t n_leased = 0;
+    for (int i = 0; i < 30; i++) {
+        n_leased = i == 10 ? metric_get(&bench.metrics.leased_tokens) : n_leased;
+        assert_true(ask(&bench, 1).verdict.allowed);
+        pass(&bench, 30000);         /* a lease lasts for 50 ms */
+        pass(&bench, ROUND_TRIP_US); /* what was used is told */
+    }
+    assert_int_equal(metric_get(&bench.metrics.leased_tokens) - n_leased, 20);
+    teardown(&bench);
+}
+
 static void test_what_a_purse_holds_goes_back_when_it_is_over(void **state) {
     (void)state;
     struct bench bench;
@@ -358,6 +373,7 @@ int main(void) {
         cmocka_unit_test(test_another_quota_or_a_refund_ends_a_denial),
         cmocka_unit_test(test_a_leased_record_is_seldom_asked_for),
         cmocka_unit_test(test_who_waits_for_a_call_has_from_the_lease_that_it_brings),
+        cmocka_unit_test(test_nothing_is_held_for_those_who_seldom_come),
         cmocka_unit_test(test_what_a_purse_holds_goes_back_when_it_is_over),
         cmocka_unit_test(test_drained_purses_go_back_at_once),
         cmocka_unit_test(test_what_is_held_is_told_when_it_is_known),

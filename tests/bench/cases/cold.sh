@@ -25,7 +25,7 @@ cold_redis() {
 
 measure_cold() {
     start_redis "$server_core" && load_redis "$other_core" check --fill &&
-        start_frontend_at_redis "$other_core" || return
+        start_frontend_at_redis "$other_core" --redis-max-inflight 100000 || return
     alternate cold_frontend cold_redis || return
     ratio_row "cold: CPU per check, frontend against Redis" '<= 0.35' cold_frontend cold_redis us "$cold_cores"
     say "cold: $(show "$cold_rate")/s, $store_calls store calls for each check"

@@ -10,7 +10,7 @@ readonly n_connections=10000
 
 # ask_over CONNECTIONS PIPELINE
 ask_over() {
-    load "$other_core" --resource unlimited --keys one --connections "$1" --pipeline "$2" &&
+    load "$other_core" --resource unlimited --keys one --timeout 10s --connections "$1" --pipeline "$2" &&
         value=$(report_figure cpu_us_per_check)
 }
 

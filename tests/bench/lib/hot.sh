@@ -5,7 +5,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
 
-hot_cores='server 0; generator and the Redis behind it 1'
+readonly hot_cores='server 0; generator and the Redis behind it 1'
 
 ask_denied() {
     load "$other_core" --resource denied --keys one --batch "$batch" && hot_value

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
 
-peer_cores='measured 0; generator 1'
+readonly peer_cores='measured 0; generator 1'
 
 # Peers that install.sh has fetched are found there.
 find_peer() {
@@ -32,14 +32,6 @@ start_peer() {
     peer_pid=$!
     pids+=("$peer_pid")
     wait_for "$peer_pid" "$name" is_listening "$port"
-}
-
-# MEASURE in whole seconds, at least 1: others know no shorter time.
-measure_seconds() {
-    awk -v measure="$MEASURE" 'BEGIN {
-        seconds = measure ~ /ms$/ ? measure / 1000 : measure + 0
-        printf "%d", (seconds > 1 ? seconds + 0.5 : 1)
-    }'
 }
 
 # Local buckets, as the peers that keep theirs in the process.

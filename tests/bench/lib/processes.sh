@@ -64,13 +64,11 @@ start_frontend() {
     return 1
 }
 
-# start_frontend_at_redis CORES OPTION...: one that waits for Redis however long it takes, and asks all it is told to:
-# a load that keeps 256 checks in flight is no failure of Redis.
+# start_frontend_at_redis CORES OPTION...
 start_frontend_at_redis() {
     local cores=$1
     shift
-    start_frontend "$cores" --redis-nodes "127.0.0.1:$redis_port" --quotas tests/bench/quotas.yaml \
-        --request-timeout 10s --store-timeout 10s --redis-breaker off --redis-max-inflight 100000 "$@"
+    start_frontend "$cores" --redis-nodes "127.0.0.1:$redis_port" --quotas tests/bench/quotas.yaml "$@"
 }
 
 has_ready_line() {

@@ -39,7 +39,7 @@ END
 }
 
 ask_nginx() {
-    value=$(LD_LIBRARY_PATH=$PWD/$build/peers/lib taskset -c "$other_core" "$wrk" -t 1 -c 8 -d "$(measure_seconds)s" \
+    value=$(LD_LIBRARY_PATH=$PWD/$build/peers/lib taskset -c "$other_core" "$wrk" -t 1 -c 8 -d "$MEASURE" \
         -s "$dir/pipeline.lua" "http://127.0.0.1:$nginx_port/" | sed -nE 's/^Requests\/sec: +([0-9.]+).*/\1/p')
     [[ -n $value ]]
 }

@@ -8,7 +8,7 @@ source tests/bench/lib/peer.sh
 
 ask_flexible() {
     value=$(NODE_PATH=$PWD/$build/peers/node_modules taskset -c "$server_core" node \
-        tests/bench/peers/rate_limiter_flexible.js "$redis_port" "$(measure_seconds)" 2>"$dir/peer.log") && return
+        tests/bench/peers/rate_limiter_flexible.js "$redis_port" "${MEASURE%s}" 2>"$dir/peer.log") && return
     say "$(tail -n 1 "$dir/peer.log")"
     return 1
 }

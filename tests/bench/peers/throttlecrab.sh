@@ -1,19 +1,13 @@
-# throttlecrab.sh — throttlecrab-server with its Redis protocol, 64 connections with one call in flight.
+# throttlecrab.sh — throttlecrab-server with its Redis protocol, eight connections with 32 calls in flight.
 #
-# Both keep 10,000 buckets in their own memory. Several calls in flight on a connection do it no good: it answers them
-# in packets of their own, which wait for each other. The frontend is asked over as many connections, one by one.
+# Both keep 10,000 buckets in their own memory.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
 
 source tests/bench/lib/peer.sh
 
 ask_throttlecrab() {
-    load_redis "$other_core" throttle --keys 10000 --connections 64 --pipeline 1 && value=$(line_figure rate_per_s)
-}
-
-ask_one_by_one() {
-    load "$other_core" --resource cold --keys uniform:10000 --connections 64 --pipeline 1 &&
-        value=$(report_figure rate_per_s)
+    load_redis "$other_core" throttle --keys 10000 && value=$(line_figure rate_per_s)
 }
 
 measure_throttlecrab() {
@@ -26,8 +20,8 @@ measure_throttlecrab() {
     peer_port=$(free_port 22100)
     start_peer throttlecrab "$peer_port" "$program" --redis --redis-host 127.0.0.1 --redis-port "$peer_port" \
         --log-level error && start_frontend "$server_core" --quotas tests/bench/quotas.yaml || return
-    alternate ask_throttlecrab ask_one_by_one || return
-    ratio_row 'peer throttlecrab, against the embedded store' - ask_one_by_one ask_throttlecrab /s "$peer_cores"
+    alternate ask_throttlecrab ask_embedded || return
+    ratio_row 'peer throttlecrab, against the embedded store' - ask_embedded ask_throttlecrab /s "$peer_cores"
 }
 
 measure_throttlecrab
