@@ -104,7 +104,7 @@ static void claim_on_done(struct claim *claim, int64_t now_us);
  * found again when its time is over: their names are copied. */
 static bool place_claims(struct limiter_call *call) {
     uint32_t n = n_claims(call);
-    if (n == 1 && !call->returns_on_timeout) {
+    if (n == 1 && (call->kind != LIMITER_RESERVE || !call->returns_on_timeout)) {
         call->claims = &call->claim;
         return true;
     }
@@ -344,7 +344,7 @@ static void claim_on_done(struct claim *claim, int64_t now_us) {
 /* Nearly every check: its quota has one record, and nothing is noted beside it. What many claims come to is then what
  * the one has come to. */
 static enum limiter_progress check_one(struct limiter_call *call, int64_t now_us) {
-    struct claim *claim = &call->claim;
+    const struct claim *claim = &call->claims[0];
     call->is_at_first = true;
     if (ask(call, 0, now_us) == CLAIM_PENDING) {
         return LIMITER_PENDING;
@@ -358,6 +358,7 @@ static enum limiter_progress check_one(struct limiter_call *call, int64_t now_us
     call->decision.wait_us = claim->verdict.allowed ? claim->verdict.wait_us : 0;
     call->decision.granted_tokens = claim->granted_tokens;
     describe(&call->decision, claim);
+    free_claims(call);
     return LIMITER_DONE;
 }
 
