@@ -8,6 +8,9 @@ static const char quotas[] = "default: deny\n"
                              "tenants:\n"
                              "  t:\n"
                              "    two: { limits: [ { rate: 1/s, burst: 2 } ] }\n"
+                             "    many: { limits: [ { rate: 1/s, burst: 2 },\n"
+                             "      { name: all, rate: 1/s, burst: 3, scope: tenant } ] }\n"
+                             "    others: { limits: [ { name: all, rate: 1/s, burst: 3, scope: tenant } ] }\n"
                              "    shadow: { mode: shadow, limits: [ { rate: 1/s, burst: 1 } ] }\n";
 
 static struct bytes bytes_of(const char *text) {
@@ -54,6 +57,18 @@ static void test_a_key_has_its_burst_and_then_its_rate(void **state) {
     assert_null(judge);
 }
 
+static void test_a_wide_limit_is_shared_and_a_denial_takes_nothing_of_it(void **state) {
+    struct judge *judge = open_judge(*state);
+    assert_false(is_denied(judge, "many", "a", 5000000));
+    assert_false(is_denied(judge, "many", "a", 5000000));
+    assert_true(is_denied(judge, "many", "a", 5000000));
+    assert_false(is_denied(judge, "others", "b", 5000000));
+    assert_true(is_denied(judge, "many", "c", 5000000));
+    assert_true(is_denied(judge, "others", "d", 5000000));
+    assert_false(is_denied(judge, "many", "c", 6000000));
+    judge_destroy(&judge);
+}
+
 static void test_in_shadow_it_says_what_would_be(void **state) {
     struct judge *judge = open_judge(*state);
     assert_false(is_denied(judge, "shadow", "a", 5000000));
@@ -80,6 +95,7 @@ static void test_two_judges_share_no_bucket(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_has_its_burst_and_then_its_rate),
+        cmocka_unit_test(test_a_wide_limit_is_shared_and_a_denial_takes_nothing_of_it),
         cmocka_unit_test(test_in_shadow_it_says_what_would_be),
         cmocka_unit_test(test_without_a_quota_the_default_decides),
         cmocka_unit_test(test_two_judges_share_no_bucket),
