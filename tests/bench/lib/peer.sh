@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
 
-readonly peer_cores='measured 0; generator 1'
+peer_cores='measured 0; generator 1'
 
 # Peers that install.sh has fetched are found there.
 find_peer() {
