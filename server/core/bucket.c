@@ -39,6 +39,11 @@ static int64_t greatest_divisor(int64_t a, int64_t b) {
     return a;
 }
 
+bool bucket_limit_is_equal(const struct bucket_limit *a, const struct bucket_limit *b) {
+    return a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
+           a->period_s == b->period_s && a->burst_utok == b->burst_utok;
+}
+
 bool bucket_set_rate(struct bucket_limit *limit, int64_t count, int64_t period_s, struct status *status) {
     const char *problem = NULL;
     int64_t divisor = count < 1 ? 1 : greatest_divisor(count, period_s);

@@ -55,6 +55,8 @@ struct bucket_limit {
     int64_t burst_utok; /* of a window: count, in utok */
 };
 
+bool bucket_limit_is_equal(const struct bucket_limit *a, const struct bucket_limit *b);
+
 struct bucket_level {
     uint32_t id;
     int64_t utok; /* of a window: its counts, packed as window.h has it */

@@ -92,16 +92,11 @@ bool quota_check_scopes(const struct quota_rules *rules, struct bytes tenant, st
     return true;
 }
 
-static bool limits_are_equal(const struct bucket_limit *a, const struct bucket_limit *b) {
-    return a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
-           a->period_s == b->period_s && a->burst_utok == b->burst_utok;
-}
-
 bool quota_rules_are_equal(const struct quota_rules *a, const struct quota_rules *b) {
     bool is_equal = a->is_unlimited == b->is_unlimited && a->on_store_failure == b->on_store_failure &&
                     a->mode == b->mode && a->n_limits == b->n_limits;
     for (uint32_t i = 0; is_equal && i < a->n_limits; i++) {
-        is_equal = limits_are_equal(&a->limits[i], &b->limits[i]) && a->scopes[i] == b->scopes[i] &&
+        is_equal = bucket_limit_is_equal(&a->limits[i], &b->limits[i]) && a->scopes[i] == b->scopes[i] &&
                    strcmp(a->limit_names[i], b->limit_names[i]) == 0;
     }
     return is_equal;

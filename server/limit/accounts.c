@@ -161,9 +161,7 @@ bool account_fits(const struct account *account, const struct claim *claim) {
     const struct quota_part *own = account->part, *part = claim->part;
     bool is_same = own == part || own->n_limits == part->n_limits;
     for (uint32_t i = 0; own != part && is_same && i < own->n_limits; i++) {
-        const struct bucket_limit *a = &own->limits[i], *b = &part->limits[i];
-        is_same = a->id == b->id && a->algorithm == b->algorithm && a->count == b->count &&
-                  a->period_s == b->period_s && a->burst_utok == b->burst_utok;
+        is_same = bucket_limit_is_equal(&own->limits[i], &part->limits[i]);
     }
     return is_same;
 }
