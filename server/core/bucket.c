@@ -108,6 +108,10 @@ static int64_t time_to(int64_t utok, int64_t ahead_us, const struct bucket_limit
     return max_int64(0, min_int64(BUCKET_MAX_EXACT, (int64_t)gain_us + ahead_us));
 }
 
+int64_t bucket_gain_us(const struct bucket_limit *limit, int64_t utok) {
+    return time_to(utok, 0, limit);
+}
+
 /* A limit is usually found at its own place; a changed quota may have moved, added or dropped some. */
 static int64_t recorded_level(const struct bucket_record *record, const struct bucket_limit *limit,
                               uint32_t place) {

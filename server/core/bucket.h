@@ -94,6 +94,8 @@ bool bucket_set_window(struct bucket_limit *limit, enum bucket_algorithm algorit
                        enum calendar_period period, struct status *status) __attribute__((warn_unused_result));
 bool bucket_is_window(const struct bucket_limit *limit);
 
+/* How long a limit that is no window takes to gain `utok` (> 0), rounded up; BUCKET_MAX_EXACT at most. */
+int64_t bucket_gain_us(const struct bucket_limit *limit, int64_t utok);
 /* What a record holds of a limit that is full. */
 int64_t bucket_full_level(const struct bucket_limit *limit);
 /* Can a check of `cost_tokens` at `now_us` have left this record, one level for each limit in their order? */

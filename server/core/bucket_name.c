@@ -18,12 +18,12 @@ struct bucket_name bucket_name_of(enum bucket_scope scope, struct bytes tenant, 
     return name;
 }
 
-struct hash128 bucket_name_hash(const struct bucket_name *name, uint64_t seed) {
+struct hash128 bucket_name_prefix(enum bucket_scope scope, struct bytes tenant, struct bytes resource,
+                                  uint64_t seed) {
     /* Each text is preceded by its length, so that "ab", "c" is not "a", "bc"; the scope is in the first one's. */
-    uint8_t
-        text[QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + QUOTA_KEY_MAX_BYTES + 3 * sizeof(uint32_t)];
-    const struct bytes parts[] = {name->tenant, name->resource, name->key};
-    uint32_t mark = (uint32_t)name->scope << 24;
+    uint8_t text[QUOTA_TENANT_MAX_BYTES + QUOTA_RESOURCE_MAX_BYTES + 2 * sizeof(uint32_t)];
+    const struct bytes parts[] = {tenant, resource};
+    uint32_t mark = (uint32_t)scope << 24;
     size_t n = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         uint32_t len = (uint32_t)parts[i].len, head = len | mark;
@@ -37,4 +37,8 @@ struct hash128 bucket_name_hash(const struct bucket_name *name, uint64_t seed) {
         mark = 0;
     }
     return hash_bytes_wide(text, n, seed);
+}
+
+struct hash128 bucket_name_hash(const struct bucket_name *name, uint64_t seed) {
+    return bucket_name_hash_key(bucket_name_prefix(name->scope, name->tenant, name->resource, seed), name->key);
 }

@@ -33,4 +33,16 @@ struct bucket_name bucket_name_of(enum bucket_scope scope, struct bytes tenant, 
  * the same bytes. */
 struct hash128 bucket_name_hash(const struct bucket_name *name, uint64_t seed);
 
+/* The same in two steps, since checks come in runs of one tenant's resource: what its scope, tenant and resource come
+ * to, and then the key. */
+struct hash128 bucket_name_prefix(enum bucket_scope scope, struct bytes tenant, struct bytes resource,
+                                  uint64_t seed);
+
+/* The prefix seeds the key's hash by one half, and is in the result by the other. */
+static inline struct hash128 bucket_name_hash_key(struct hash128 prefix, struct bytes key) {
+    struct hash128 hash = hash_bytes_wide(key.data, key.len, prefix.low);
+    hash.high ^= prefix.high;
+    return hash;
+}
+
 #endif

@@ -2,20 +2,28 @@
 #include "server/core/denied.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { N_SETS = DENIED_PLACES / DENIED_WAYS };
 
+enum { LINE_BYTES = 64 };
+
 struct place {
-    struct hash128 hash;
+    _Alignas(LINE_BYTES) struct hash128 hash;
     struct denial denial; /* until_us 0: free */
 };
+_Static_assert(sizeof(struct place) == LINE_BYTES, "a look is one line");
 
 struct denied {
     struct place sets[N_SETS][DENIED_WAYS];
 };
 
 struct denied *denied_create(void) {
-    return calloc(1, sizeof(struct denied));
+    struct denied *denied = aligned_alloc(LINE_BYTES, sizeof *denied);
+    if (denied != NULL) {
+        memset(denied, 0, sizeof *denied);
+    }
+    return denied;
 }
 
 void denied_destroy(struct denied **denied) {

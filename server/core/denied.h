@@ -5,7 +5,7 @@
  * refund, another quota (whose revision differs). Of what other frontends give back nobody tells, so no denial is kept
  * longer than DENIED_MAX_US.
  *
- * A fixed number of places (2 MiB), in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
+ * A fixed number of places (2 MiB, a cache line each), in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
  * Pure; times are monotonic. */
 #ifndef SLUICE_CORE_DENIED_H
 #define SLUICE_CORE_DENIED_H
@@ -19,12 +19,14 @@ enum { DENIED_WAYS = 4, DENIED_PLACES = 32768 };
 #define DENIED_MAX_US INT64_C(5000000)
 
 struct denial {
-    int64_t until_us; /* the first instant that may grant */
-    int64_t full_at_us;
-    int64_t cost_tokens;      /* the least that is denied */
-    int64_t remaining_tokens; /* when it was denied */
-    uint64_t revision;        /* of the quota */
-    uint32_t limit_index;     /* of its part */
+    int64_t until_us; /* it stands up to this instant */
+    int64_t
+        retry_at_us; /* the first that grants `cost_tokens` if nobody else spends; BUCKET_MAX_EXACT: none does */
+    int64_t full_at_us;        /* BUCKET_MAX_EXACT: never */
+    uint64_t revision;         /* of the quota */
+    uint32_t cost_tokens;      /* the least that is denied */
+    uint32_t remaining_tokens; /* when it was denied */
+    uint32_t limit_index;      /* of the quota's part */
 };
 
 struct denied;

@@ -39,8 +39,8 @@ struct entry {
     struct hash128 hash;
     struct tally checks, denied;
     struct tally decided[DECISION_N_SOURCES];
-    int64_t second;         /* the one under way when it was last rolled */
-    int64_t entered_second; /* when the key got the entry */
+    int64_t second_at_us;  /* when the second began that was under way when it was last rolled */
+    int64_t entered_at_us; /* likewise, when the key got the entry */
     uint32_t estimate_per_s;
     uint32_t generation; /* of the handle, 1 ... */
     uint16_t next;       /* in its chain, or among the free: index + 1; 0 ends it */
@@ -104,25 +104,31 @@ static void tally_roll(struct tally *tally, bool is_next) {
     tally->n_now = 0;
 }
 
+static int64_t second_of(int64_t now_us) {
+    return now_us - now_us % SECOND_US;
+}
+
+__attribute__((noinline)) static void roll_on(struct entry *entry, int64_t now_us) {
+    bool is_next = now_us - entry->second_at_us < 2 * SECOND_US;
+    tally_roll(&entry->checks, is_next);
+    tally_roll(&entry->denied, is_next);
+    for (size_t i = 0; i < DECISION_N_SOURCES; i++) {
+        tally_roll(&entry->decided[i], is_next);
+    }
+    entry->second_at_us = second_of(now_us);
+}
+
 /* Brings the entry to the second under way. */
-static void roll(struct entry *entry, int64_t now_us) {
-    int64_t second = now_us / SECOND_US;
-    if (second > entry->second) {
-        bool is_next = second == entry->second + 1;
-        tally_roll(&entry->checks, is_next);
-        tally_roll(&entry->denied, is_next);
-        for (size_t i = 0; i < DECISION_N_SOURCES; i++) {
-            tally_roll(&entry->decided[i], is_next);
-        }
-        entry->second = second;
+static inline void roll(struct entry *entry, int64_t now_us) {
+    if (now_us - entry->second_at_us >= SECOND_US) {
+        roll_on(entry, now_us);
     }
 }
 
 /* What has passed of the entry's second; it has been rolled. An answer may be noted at a later time than the next
  * check is counted at, as a turn of the loop counts at its begin: nothing has passed then. */
 static int64_t passed_of(const struct entry *entry, int64_t now_us) {
-    int64_t begin_us = entry->second * SECOND_US;
-    return now_us > begin_us ? now_us - begin_us : 0;
+    return now_us > entry->second_at_us ? now_us - entry->second_at_us : 0;
 }
 
 /* In millionths of an event per second. */
@@ -137,7 +143,7 @@ static uint32_t tally_rate(const struct tally *tally, int64_t passed_us) {
 
 /* No whole second has been measured yet. */
 static bool is_young(const struct entry *entry) {
-    return entry->second < entry->entered_second + 2;
+    return entry->second_at_us < entry->entered_at_us + 2 * SECOND_US;
 }
 
 static uint32_t estimate_rate(const struct hotkeys *hotkeys, struct hash128 hash, uint32_t estimate) {
@@ -154,7 +160,10 @@ static void set_heat(struct hotkeys *hotkeys, struct entry *entry, bool is_hot) 
 static void update_heat(struct hotkeys *hotkeys, struct entry *entry, int64_t now_us) {
     int64_t level = tally_level(&entry->checks, passed_of(entry, now_us));
     int64_t hot_level = hotkeys->threshold_per_s * SECOND_US;
-    set_heat(hotkeys, entry, level >= (entry->is_hot ? hot_level / COOLING_DIVISOR : hot_level));
+    bool is_hot = level >= (entry->is_hot ? hot_level / COOLING_DIVISOR : hot_level);
+    if (is_hot != entry->is_hot) {
+        set_heat(hotkeys, entry, is_hot);
+    }
 }
 
 /* ---- entries ---- */
@@ -208,8 +217,8 @@ static struct entry *use_entry(struct hotkeys *hotkeys, struct hash128 hash, uin
     hotkeys->first_free = entry->next;
     *entry = (struct entry){
         .hash = hash,
-        .second = now_us / SECOND_US,
-        .entered_second = now_us / SECOND_US,
+        .second_at_us = second_of(now_us),
+        .entered_at_us = second_of(now_us),
         .estimate_per_s = estimate_per_s,
         .generation = generation > 0 ? generation : 1,
         .next = *head,

@@ -15,23 +15,23 @@ static size_t choose_place(struct bytes tenant, struct bytes resource) {
     return (mix ^ mix >> 4) % QUOTA_MEMO_PLACES;
 }
 
-static void keep(struct quota_memo_place *place, const struct quota *quota, struct bytes tenant,
-                 struct bytes resource) {
+static void keep_names(struct quota_memo_place *place, struct bytes tenant, struct bytes resource) {
     place->tenant_len = (uint8_t)tenant.len;
     place->resource_len = (uint8_t)resource.len;
     memcpy(place->tenant, tenant.data, tenant.len);
     memcpy(place->resource, resource.data, resource.len);
-    place->quota = quota;
 }
 
-const struct quota *quota_memo_find(struct quota_memo *memo, const struct quota_set *set, struct bytes tenant,
-                                    struct bytes resource) {
+const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const struct quota_set *set,
+                                               uint64_t seed, struct bytes tenant, struct bytes resource) {
     struct quota_memo_place *place = &memo->places[choose_place(tenant, resource)];
     bool is_same = place->tenant_len == tenant.len && place->resource_len == resource.len &&
                    memcmp(place->tenant, tenant.data, tenant.len) == 0 &&
                    memcmp(place->resource, resource.data, resource.len) == 0;
     if (!is_same) {
-        keep(place, quota_set_find(set, tenant, resource), tenant, resource);
+        keep_names(place, tenant, resource);
+        place->quota = quota_set_find(set, tenant, resource);
+        place->prefix = bucket_name_prefix(BUCKET_PER_KEY, tenant, resource, seed);
     }
-    return place->quota;
+    return place;
 }

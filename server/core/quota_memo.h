@@ -1,23 +1,26 @@
 /* quota_memo.h — what was looked up lately: checks come in runs of one tenant's resource, and a lookup costs more than
  * to see that it is the same again.
  *
- * A few places, each with the names and what quota_set_find said, that there is none included. Whoever owns it clears it
- * when the set changes; until then the set must live. One thread. Pure. */
+ * A few places, each with the names, what quota_set_find said, that there is none included, and what the names come to in
+ * the hash of a key's bucket. Whoever owns it clears it when the set changes; until then the set must live. One thread.
+ * Pure. */
 #ifndef SLUICE_CORE_QUOTA_MEMO_H
 #define SLUICE_CORE_QUOTA_MEMO_H
 
 #include <stdint.h>
 
 #include "server/base/bytes.h"
+#include "server/core/bucket_name.h"
 #include "server/core/quota_set.h"
 
 enum { QUOTA_MEMO_PLACES = 16 };
 
 /* All zero: of no check, for a tenant's name is not empty. */
 struct quota_memo_place {
+    const struct quota *quota;
+    struct hash128 prefix; /* bucket_name_prefix of the scope key */
     uint8_t tenant_len, resource_len;
     uint8_t tenant[QUOTA_TENANT_MAX_BYTES], resource[QUOTA_RESOURCE_MAX_BYTES];
-    const struct quota *quota;
 };
 
 struct quota_memo {
@@ -26,8 +29,9 @@ struct quota_memo {
 
 void quota_memo_clear(struct quota_memo *memo);
 
-/* quota_set_find(set, tenant, resource); both names have a byte at least, and no more than quota.h allows. */
-const struct quota *quota_memo_find(struct quota_memo *memo, const struct quota_set *set, struct bytes tenant,
-                                    struct bytes resource);
+/* What quota_set_find(set, tenant, resource) says, and the prefix under `seed`, which is always the same. Both names
+ * have a byte at least, and no more than quota.h allows. Borrowed until the next call. */
+const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const struct quota_set *set,
+                                               uint64_t seed, struct bytes tenant, struct bytes resource);
 
 #endif

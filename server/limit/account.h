@@ -84,14 +84,16 @@ bool account_return(struct account *account, int64_t now_us);
 /* The call is over, and those who were asked for have their answers. */
 void account_on_done(struct account *account, int64_t now_us);
 
-/* Is the claim decided by the same limits? Quotas may share a record. */
-bool account_fits(const struct account *account, const struct claim *claim);
-/* By what denials of these limits are known: that of other limits says nothing. */
-uint64_t account_revision(const struct claim *claim);
+/* Is the part decided by the same limits? Quotas may share a record. */
+bool account_fits(const struct account *account, const struct quota_part *part);
+/* By what denials of the limits of this part of the quota are known: that of other limits says nothing. */
+uint64_t account_revision(const struct quota *quota, const struct quota_part *part);
 /* What it holds is nothing any more, and nobody is told of it. */
 void account_forget_tokens(struct account *account);
 
-/* The answer to a claim out of the purse; false: the store is to be asked. */
+/* Takes all of the cost out of the purse, or says when it will be there; false: the store is to be asked. */
+bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us, struct bucket_verdict *verdict);
+/* The same, as the answer to a claim. */
 bool account_take_from_purse(struct account *account, struct claim *claim, int64_t now_us);
 
 #endif

@@ -77,16 +77,22 @@ static void hold(struct account *account, struct claim *claim, uint32_t purse) {
     }
 }
 
+static int64_t instant_after(int64_t at_us, int64_t us) {
+    return us < BUCKET_MAX_EXACT ? at_us + us : BUCKET_MAX_EXACT;
+}
+
 /* A denial by the store stands until its time; for `at_most_us` only, when somebody else may give tokens back. */
 static void keep_denial(struct account *account, const struct claim *claim, int64_t at_most_us) {
     const struct bucket_verdict *verdict = &claim->verdict;
     int64_t retry_us = verdict->retry_after_us < at_most_us ? verdict->retry_after_us : at_most_us;
+    int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
     struct denial denial = {
         .until_us = account->asked_at_us + retry_us,
-        .full_at_us = account->asked_at_us + verdict->reset_after_us,
-        .cost_tokens = claim->at_most ? 1 : claim->cost_tokens,
-        .remaining_tokens = verdict->remaining_utok > 0 ? verdict->remaining_utok / BUCKET_UTOK_PER_TOKEN : 0,
-        .revision = account_revision(claim),
+        .retry_at_us = instant_after(account->asked_at_us, verdict->retry_after_us),
+        .full_at_us = instant_after(account->asked_at_us, verdict->reset_after_us),
+        .cost_tokens = claim->at_most ? 1 : (uint32_t)claim->cost_tokens,
+        .remaining_tokens = (uint32_t)(remaining_utok / BUCKET_UTOK_PER_TOKEN),
+        .revision = account_revision(claim->quota, claim->part),
         .limit_index = verdict->limit_index,
     };
     if (retry_us > 0) {
@@ -214,23 +220,34 @@ static void ask_take(struct account *account, int64_t now_us) {
 
 /* ---- a lease ---- */
 
-bool account_take_from_purse(struct account *account, struct claim *claim, int64_t now_us) {
-    int64_t when_us = 0, cost_tokens = claim->cost_tokens;
-    if (claim->at_most) {
-        int64_t ready = lease_purse_ready(&account->purse, now_us);
-        cost_tokens = ready < 1 ? 1 : ready < cost_tokens ? ready : cost_tokens;
-    }
+bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us,
+                  struct bucket_verdict *verdict) {
+    int64_t when_us = 0;
     enum lease_take taken = lease_purse_take(&account->purse, cost_tokens, now_us, &when_us);
     if (taken == LEASE_EMPTY) {
         return false;
     }
-    struct bucket_verdict verdict = account->standing;
+    const struct bucket_verdict *standing = &account->standing;
     int64_t passed_us = now_us - account->standing_at_us;
-    verdict.allowed = taken == LEASE_TAKEN;
-    verdict.retry_after_us = verdict.allowed ? 0 : when_us - now_us;
-    verdict.reset_after_us = verdict.reset_after_us > passed_us ? verdict.reset_after_us - passed_us : 0;
-    verdict.remaining_utok = verdict.remaining_utok > 0 ? verdict.remaining_utok : 0;
-    verdict.remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+    *verdict = *standing;
+    verdict->allowed = taken == LEASE_TAKEN;
+    verdict->retry_after_us = verdict->allowed ? 0 : when_us - now_us;
+    verdict->reset_after_us = standing->reset_after_us > passed_us ? standing->reset_after_us - passed_us : 0;
+    verdict->remaining_utok = standing->remaining_utok > 0 ? standing->remaining_utok : 0;
+    verdict->remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+    return true;
+}
+
+bool account_take_from_purse(struct account *account, struct claim *claim, int64_t now_us) {
+    struct bucket_verdict verdict;
+    int64_t cost_tokens = claim->cost_tokens;
+    if (claim->at_most) {
+        int64_t ready = lease_purse_ready(&account->purse, now_us);
+        cost_tokens = ready < 1 ? 1 : ready < cost_tokens ? ready : cost_tokens;
+    }
+    if (!account_draw(account, cost_tokens, now_us, &verdict)) {
+        return false;
+    }
     answer(claim, &verdict, DECISION_LEASE);
     if (verdict.allowed) {
         claim->granted_tokens = cost_tokens;
@@ -336,7 +353,7 @@ static bool goes_along(const struct account *account, struct list *node, bool is
     const struct claim *claim = claim_of(node);
     bool is_alone =
         !is_lease && account->n_asked > 0 && (claim->at_most || claim_of(account->asked.next)->at_most);
-    return account->n_asked < ACCOUNT_MAX_ASKED && !is_alone && account_fits(account, claim);
+    return account->n_asked < ACCOUNT_MAX_ASKED && !is_alone && account_fits(account, claim->part);
 }
 
 /* Moves those who wait to those who are asked for, as far as one call serves them; returns what they cost in all. */
@@ -375,7 +392,7 @@ static bool is_worth_a_lease(const struct quota_part *part, int64_t lease_us) {
  * where the new limits can be leased as well. */
 static void follow_quota(struct account *account) {
     const struct claim *first = claim_of(account->waiting.next);
-    if (!account_fits(account, first) && !can_be_leased(first->part)) {
+    if (!account_fits(account, first->part) && !can_be_leased(first->part)) {
         account_forget_tokens(account);
     }
     if (first->part != account->part) {

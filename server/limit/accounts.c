@@ -157,8 +157,8 @@ void accounts_destroy(struct accounts **handle) {
 
 /* ---- limits ---- */
 
-bool account_fits(const struct account *account, const struct claim *claim) {
-    const struct quota_part *own = account->part, *part = claim->part;
+bool account_fits(const struct account *account, const struct quota_part *part) {
+    const struct quota_part *own = account->part;
     bool is_same = own == part || own->n_limits == part->n_limits;
     for (uint32_t i = 0; own != part && is_same && i < own->n_limits; i++) {
         is_same = bucket_limit_is_equal(&own->limits[i], &part->limits[i]);
@@ -167,10 +167,9 @@ bool account_fits(const struct account *account, const struct claim *claim) {
 }
 
 /* Of limits that quotas share the figures, since each quota has its own revision. */
-uint64_t account_revision(const struct claim *claim) {
-    const struct quota_part *part = claim->part;
+uint64_t account_revision(const struct quota *quota, const struct quota_part *part) {
     if (part->scope != BUCKET_PER_TENANT && part->scope != BUCKET_GLOBAL) {
-        return claim->quota->revision;
+        return quota->revision;
     }
     const struct bucket_limit *limit = &part->limits[0];
     int64_t figures[] = {limit->algorithm, limit->count, limit->period_s, limit->burst_utok};
@@ -179,22 +178,44 @@ uint64_t account_revision(const struct claim *claim) {
 
 /* ---- claims ---- */
 
+static int64_t time_until(int64_t at_us, int64_t now_us) {
+    return at_us == BUCKET_MAX_EXACT ? at_us : at_us > now_us ? at_us - now_us : 0;
+}
+
+/* Of a cost above the one that was denied the time is known where there is but one limit; else it is longer than said. */
+static int64_t retry_after(const struct denial *denial, const struct quota_part *part, int64_t cost_tokens,
+                           int64_t now_us) {
+    const struct bucket_limit *limit = &part->limits[0];
+    int64_t retry_us = time_until(denial->retry_at_us, now_us);
+    int64_t more_utok = (cost_tokens - denial->cost_tokens) * BUCKET_UTOK_PER_TOKEN;
+    if (more_utok == 0 || part->n_limits > 1 || bucket_is_window(limit) || retry_us == BUCKET_MAX_EXACT) {
+        return retry_us;
+    }
+    bool is_ever = cost_tokens * BUCKET_UTOK_PER_TOKEN <= limit->burst_utok;
+    return is_ever ? retry_us + bucket_gain_us(limit, more_utok) : BUCKET_MAX_EXACT;
+}
+
+static void describe_denial(const struct denial *denial, const struct quota_part *part, int64_t cost_tokens,
+                            int64_t now_us, struct bucket_verdict *verdict) {
+    *verdict = (struct bucket_verdict){
+        .limit_index = denial->limit_index,
+        .remaining_utok = denial->remaining_tokens * BUCKET_UTOK_PER_TOKEN,
+        .retry_after_us = retry_after(denial, part, cost_tokens, now_us),
+        .reset_after_us = time_until(denial->full_at_us, now_us),
+    };
+}
+
 static bool is_denied(struct accounts *accounts, struct claim *claim, int64_t now_us) {
     int64_t cost_tokens = claim->at_most ? 1 : claim->cost_tokens;
-    const struct denial *denial =
-        denied_find(accounts->denied, claim->hash, account_revision(claim), cost_tokens, now_us);
+    const struct denial *denial = denied_find(accounts->denied, claim->hash,
+                                              account_revision(claim->quota, claim->part), cost_tokens, now_us);
     if (denial == NULL) {
         return false;
     }
     claim->outcome = STORE_OK;
     claim->source = DECISION_DENIED_CACHE;
     claim->granted_tokens = 0;
-    claim->verdict = (struct bucket_verdict){
-        .limit_index = denial->limit_index,
-        .remaining_utok = denial->remaining_tokens * BUCKET_UTOK_PER_TOKEN,
-        .retry_after_us = denial->until_us - now_us,
-        .reset_after_us = denial->full_at_us > now_us ? denial->full_at_us - now_us : 0,
-    };
+    describe_denial(denial, claim->part, cost_tokens, now_us, &claim->verdict);
     return true;
 }
 
@@ -225,10 +246,10 @@ static enum claim_progress ask_at_once(struct accounts *accounts, struct claim *
     return CLAIM_DONE;
 }
 
-static void note_demand(struct account *account, const struct claim *claim, int64_t now_us) {
-    if (claim->is_leased) {
+static void note_demand(struct account *account, bool is_leased, int64_t cost_tokens, int64_t now_us) {
+    if (is_leased) {
         account->used_at_us = now_us;
-        lease_pace_note(&account->pace, claim->cost_tokens, now_us);
+        lease_pace_note(&account->pace, cost_tokens, now_us);
     }
 }
 
@@ -262,9 +283,31 @@ static enum claim_progress open_account(struct accounts *accounts, struct claim 
     }
     if (is_listed) {
         list_account(account);
-        note_demand(account, claim, now_us);
+        note_demand(account, claim->is_leased, claim->cost_tokens, now_us);
     }
     return join(account, claim, now_us);
+}
+
+bool accounts_decide(struct accounts *accounts, struct accounts_question *question, int64_t now_us) {
+    const struct quota_part *part = question->part;
+    struct account *account = find(accounts, question->hash);
+    if (account != NULL && account_fits(account, part) &&
+        account_draw(account, question->cost_tokens, now_us, &question->verdict)) {
+        question->source = DECISION_LEASE;
+    } else {
+        const struct denial *denial =
+            denied_find(accounts->denied, question->hash, account_revision(question->quota, part),
+                        question->cost_tokens, now_us);
+        if (denial == NULL) {
+            return false;
+        }
+        question->source = DECISION_DENIED_CACHE;
+        describe_denial(denial, part, question->cost_tokens, now_us, &question->verdict);
+    }
+    if (account != NULL) {
+        note_demand(account, question->is_leased, question->cost_tokens, now_us);
+    }
+    return true;
 }
 
 enum claim_progress accounts_claim(struct accounts *accounts, struct claim *claim, int64_t now_us) {
@@ -277,8 +320,8 @@ enum claim_progress accounts_claim(struct accounts *accounts, struct claim *clai
     }
     struct account *account = find(accounts, claim->hash);
     if (account != NULL) {
-        note_demand(account, claim, now_us);
-        if (account_fits(account, claim) && account_take_from_purse(account, claim, now_us)) {
+        note_demand(account, claim->is_leased, claim->cost_tokens, now_us);
+        if (account_fits(account, claim->part) && account_take_from_purse(account, claim, now_us)) {
             return CLAIM_DONE;
         }
     }
@@ -308,7 +351,7 @@ static void serve_waiting(struct account *account, struct list *served, int64_t 
     while (node != &account->waiting) {
         struct claim *claim = list_entry(node, struct claim, in_account);
         node = node->next;
-        bool has_tokens = account_fits(account, claim) && account_take_from_purse(account, claim, now_us);
+        bool has_tokens = account_fits(account, claim->part) && account_take_from_purse(account, claim, now_us);
         if (has_tokens || is_denied(account->owner, claim, now_us) || is_late(account, claim, now_us)) {
             list_remove(&claim->in_account);
             list_push_back(served, &claim->in_account);

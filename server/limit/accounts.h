@@ -1,7 +1,7 @@
 /* accounts.h — one worker's dealings with records: what it asks the store, who waits, and which tokens it holds.
  *
- *   accounts_claim ─ the purse has tokens ─ granted       (a lease: no round trip)
- *                  ├ a denial still stands ─ denied       (denied.h: no round trip either)
+ *   accounts_claim ─ the purse has tokens ─ granted       (a lease: no round trip)       ┐ accounts_decide does no more
+ *                  ├ a denial still stands ─ denied       (denied.h: no round trip either) ┘ than this, and needs no claim
  *                  ├ a call for the record is under way ─ waits for the next one
  *                  └ asks ─ one claim: store_check; several: one store_take, which decides them in their order; of a
  *                           record that is leased: one store_lease, which brings tokens for later as well
@@ -86,12 +86,29 @@ struct claim {
 
 enum claim_progress { CLAIM_DONE, CLAIM_PENDING };
 
+/* What a check wants of the only record of its quota: all of its cost or nothing. */
+struct accounts_question {
+    const struct quota *quota;
+    const struct quota_part *part; /* of the quota */
+    struct hash128 hash;
+    int64_t cost_tokens;
+    bool is_leased;
+    /* the answer */
+    enum decision_source source;
+    struct bucket_verdict verdict;
+};
+
 struct accounts;
 
 /* NULL when memory is short. */
 struct accounts *accounts_create(const struct accounts_options *options);
 /* Nothing may be pending any more. What purses still hold lapses. Nulls the pointer. */
 void accounts_destroy(struct accounts **accounts);
+
+/* Answers by what is here: out of the purse, or since a denial stands. False: neither says anything, nothing has happened,
+ * and a claim is to be made. */
+bool accounts_decide(struct accounts *accounts, struct accounts_question *question, int64_t now_us)
+    __attribute__((warn_unused_result));
 
 /* DONE: the out fields are set, `done` is never called. PENDING: it is called exactly once, later; at the deadline plus
  * the loop's latency at the latest. */

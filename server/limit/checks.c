@@ -85,17 +85,14 @@ static void count_key(struct limiter_call *call, struct claim *own, int64_t now_
     if (hotkeys == NULL) {
         return;
     }
-    struct hash128 hash = own->hash;
-    if (own->part->scope != BUCKET_PER_KEY) {
-        struct bucket_name name = bucket_name_of(BUCKET_PER_KEY, call->tenant, call->resource, call->key);
-        hash = bucket_name_hash(&name, call->limiter->options.seed);
+    if (!call->found.is_counted) {
+        call->found.count = hotkeys_count(hotkeys, call->found.key_hash, now_us);
+        if (call->found.count.is_new) {
+            hotkeys_name(hotkeys, call->found.count.handle, call->tenant, call->resource, call->key);
+        }
     }
-    struct hotkeys_count count = hotkeys_count(hotkeys, hash, now_us);
-    call->hotkey = count.handle;
-    own->is_leased = own->is_leased || count.is_hot;
-    if (count.is_new) {
-        hotkeys_name(hotkeys, count.handle, call->tenant, call->resource, call->key);
-    }
+    call->hotkey = call->found.count.handle;
+    own->is_leased = own->is_leased || call->found.count.is_hot;
 }
 
 static void claim_on_done(struct claim *claim, int64_t now_us);
@@ -138,7 +135,9 @@ bool checks_make_claims(struct limiter_call *call) {
             .owner = call,
             .done = claim_on_done,
         };
-        claim->hash = bucket_name_hash(&claim->name, call->limiter->options.seed);
+        claim->hash = part->scope == BUCKET_PER_KEY
+                          ? call->found.key_hash
+                          : bucket_name_hash(&claim->name, call->limiter->options.seed);
     }
     return true;
 }
@@ -178,18 +177,10 @@ static const struct claim *find_deciding(const struct limiter_call *call, bool i
 }
 
 static void describe(struct decision *decision, const struct claim *claim) {
-    const struct bucket_verdict *verdict = &claim->verdict;
-    int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
-    uint32_t limit = claim->part->first_limit + verdict->limit_index;
     decision->source = claim->source;
-    if (claim->limit_is_unknown) {
-        return;
+    if (!claim->limit_is_unknown) {
+        limiter_describe(decision, claim->quota, claim->part, &claim->verdict);
     }
-    decision->limit_name = claim->quota->limit_names[limit];
-    decision->limit_tokens = claim->quota->limits[limit].burst_utok / BUCKET_UTOK_PER_TOKEN;
-    decision->remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN;
-    decision->retry_after_us = verdict->retry_after_us;
-    decision->reset_after_us = verdict->reset_after_us;
 }
 
 /* What a check cost those who decided: the store, if one of the records was asked there. */

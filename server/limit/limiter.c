@@ -60,7 +60,7 @@ const char *limiter_outcome_text(enum limiter_outcome outcome) {
 
 /* ---- counting ---- */
 
-static void count_decision(struct limiter_metrics *metrics, const struct decision *decision) {
+void limiter_count_decision(struct limiter_metrics *metrics, const struct decision *decision) {
     bool allowed = decision->allowed;
     switch (decision->source) {
     case DECISION_NONE:
@@ -99,7 +99,7 @@ static void count_call(const struct limiter_call *call) {
     switch (call->kind) {
     case LIMITER_CHECK:
     case LIMITER_RESERVE:
-        count_decision(metrics, &call->decision);
+        limiter_count_decision(metrics, &call->decision);
         break;
     case LIMITER_PEEK:
         metric_inc(&metrics->peeks);
@@ -153,48 +153,34 @@ void limiter_finish(struct limiter_call *call, int64_t now_us) {
 
 /* ---- what needs no bucket ---- */
 
-static int64_t granted_to(const struct limiter_call *call, bool allowed) {
-    return allowed && call->kind != LIMITER_PEEK ? call->cost_tokens : 0;
-}
-
-static void decide_by_default(struct limiter_call *call) {
-    bool allowed = quota_set_unknown(call->limiter->quotas) == QUOTA_UNKNOWN_ALLOW;
-    call->booking = (struct limiter_booking){.limit_name = ""};
-    call->decision = (struct decision){.allowed = allowed,
-                                       .source = DECISION_NONE,
-                                       .limit_name = "",
-                                       .granted_tokens = granted_to(call, allowed)};
-}
-
-/* A quota that needs no bucket: unlimited, or banned by a limit whose rate is 0. */
-static void decide_at_once(struct limiter_call *call) {
-    const struct quota *quota = call->quota;
-    call->booking = (struct limiter_booking){.matched = true, .limit_name = ""};
-    call->decision = (struct decision){.allowed = quota->is_unlimited,
-                                       .matched = true,
-                                       .source = DECISION_NONE,
-                                       .limit_name = "",
-                                       .granted_tokens = granted_to(call, quota->is_unlimited)};
+/* A limit whose rate is 0. */
+static void describe_ban(const struct quota *quota, struct decision *decision) {
     for (uint32_t i = 0; i < quota->n_limits; i++) {
         if (quota->limits[i].count == 0) {
-            call->decision.limit_name = quota->limit_names[i];
-            call->decision.limit_tokens = quota->limits[i].burst_utok / BUCKET_UTOK_PER_TOKEN;
-            call->decision.retry_after_us = BUCKET_MAX_EXACT;
-            call->decision.reset_after_us = BUCKET_MAX_EXACT;
+            decision->limit_name = quota->limit_names[i];
+            decision->limit_tokens = quota->limits[i].burst_utok / BUCKET_UTOK_PER_TOKEN;
+            decision->retry_after_us = BUCKET_MAX_EXACT;
+            decision->reset_after_us = BUCKET_MAX_EXACT;
             break;
         }
     }
 }
 
-static bool is_decided_at_once(struct limiter_call *call, int64_t now_us) {
-    if (call->quota == NULL) {
-        decide_by_default(call);
-    } else if (call->quota->is_unlimited || call->quota->is_banned) {
-        decide_at_once(call);
-    } else {
+bool limiter_needs_no_bucket(const struct limiter *limiter, const struct quota *quota, int64_t cost_tokens,
+                             struct decision *decision) {
+    if (quota != NULL && !quota->is_unlimited && !quota->is_banned) {
         return false;
     }
-    limiter_conclude(call, now_us);
+    bool allowed =
+        quota != NULL ? quota->is_unlimited : quota_set_unknown(limiter->quotas) == QUOTA_UNKNOWN_ALLOW;
+    *decision = (struct decision){.allowed = allowed,
+                                  .matched = quota != NULL,
+                                  .source = DECISION_NONE,
+                                  .limit_name = "",
+                                  .granted_tokens = allowed ? cost_tokens : 0};
+    if (quota != NULL && !allowed) {
+        describe_ban(quota, decision);
+    }
     return true;
 }
 
@@ -240,10 +226,26 @@ static enum limiter_progress start(struct limiter_call *call, int64_t now_us) {
     return LIMITER_DONE;
 }
 
-enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
+void limiter_find(struct limiter *limiter, struct bytes tenant, struct bytes resource, struct bytes key,
+                  struct limiter_found *found) {
+    const struct quota_memo_place *place =
+        quota_memo_find(&limiter->memo, limiter->quotas, limiter->options.seed, tenant, resource);
+    found->quota = place->quota;
+    found->is_counted = false;
+    if (place->quota != NULL && !place->quota->is_unlimited) {
+        found->key_hash = bucket_name_hash_key(place->prefix, key);
+    }
+}
+
+/* All that a call has before it is known what becomes of it. */
+static void begin(struct limiter *limiter, struct limiter_call *call) {
     call->limiter = limiter;
     call->names = (struct limiter_names){call->tenant, call->resource, call->key, call->idempotency_key};
-    call->quota = quota_memo_find(&limiter->memo, limiter->quotas, call->tenant, call->resource);
+    if (!call->is_found) {
+        limiter_find(limiter, call->tenant, call->resource, call->key, &call->found);
+    }
+    call->is_found = false;
+    call->quota = call->found.quota;
     call->outcome = LIMITER_DECIDED;
     call->decision = (struct decision){.limit_name = ""};
     call->booking = (struct limiter_booking){.limit_name = ""};
@@ -251,7 +253,14 @@ enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call
     call->n_pending = 0;
     call->booking_call = NULL;
     call->is_repeated = call->is_degraded = false;
-    if (is_decided_at_once(call, now_us)) {
+}
+
+enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
+    begin(limiter, call);
+    int64_t cost_tokens = call->kind == LIMITER_PEEK ? 0 : call->cost_tokens;
+    if (limiter_needs_no_bucket(limiter, call->quota, cost_tokens, &call->decision)) {
+        call->booking.matched = call->quota != NULL;
+        limiter_conclude(call, now_us);
         return LIMITER_DONE;
     }
     call->store_deadline_us = store_deadline(call, now_us);

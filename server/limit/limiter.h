@@ -2,6 +2,8 @@
  *
  *   limiter_check ─ quota_set_find ─ none → the set's default, done; unlimited or banned → done
  *                 ├ hotkeys_count: which keys are hot, and who decided on them
+ *                 │     (so far limiter_decide goes as well, which takes no call; and to the key's own record, when that
+ *                 │     is the only one and the answer is here already: nearly every check of a key that is hot)
  *                 ├ the records that many keys share, all at once ┐ accounts.h: from a lease, from a denial that
  *                 ├ then the key's own record                     ┘ still stands, or from the store
  *                 │     └─ the store failed → what the quota says: a local bucket, allow or deny
@@ -90,6 +92,20 @@ enum limiter_kind { LIMITER_CHECK, LIMITER_PEEK, LIMITER_REFUND, LIMITER_RESERVE
     X(NOT_FOUND, "reservation_id: unknown, settled already, or timed out")                                     \
     X(KEY_REUSED, "idempotency_key: was used with another request")
 
+/* A plain check: it takes all of its cost or nothing, and nothing is noted of it. */
+struct limiter_query {
+    struct bytes tenant, resource, key;
+    int64_t cost_tokens; /* 1 ... BUCKET_MAX_TOKENS */
+};
+
+/* What was found out about a check on the way to its decision. */
+struct limiter_found {
+    const struct quota *quota; /* NULL: none matches */
+    struct hash128 key_hash;   /* of the key's own bucket; of a quota that has buckets */
+    bool is_counted;           /* the key was counted: */
+    struct hotkeys_count count;
+};
+
 enum limiter_outcome {
     LIMITER_DECIDED,   /* `decision` stands, or `booking` */
     LIMITER_UNDECIDED, /* the store failed and nobody stood in for it: store_outcome says why */
@@ -133,6 +149,8 @@ struct limiter_call {
     enum decision_source undo_source;
     int64_t deadline_us;
     limiter_done_fn done;
+    bool is_found; /* limiter_decide has just left this check to be asked about, and found this: */
+    struct limiter_found found;
     /* out */
     enum limiter_outcome outcome;
     enum store_outcome store_outcome; /* when LIMITER_UNDECIDED */
@@ -169,6 +187,12 @@ void limiter_destroy(struct limiter **limiter);
 
 /* Holds `quotas` and decides by them from now on. Calls that are pending are decided by the quotas they began with. */
 void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
+
+/* Decides a plain check that takes no question to the store: true, and `decision` is set; the name in it is the
+ * quota's. False: whatever is done now, limiter_check is to be the next, of the same check at the same time, with
+ * `found`. */
+bool limiter_decide(struct limiter *limiter, const struct limiter_query *query, int64_t now_us,
+                    struct limiter_found *found, struct decision *decision) __attribute__((warn_unused_result));
 
 /* DONE: the call's out fields are set, `done` is never called. PENDING: `done` is called exactly once, later,
  * and the call must live until then. */

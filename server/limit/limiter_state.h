@@ -23,11 +23,30 @@ struct limiter {
 void limiter_conclude(struct limiter_call *call, int64_t now_us);
 /* The same of a call that was pending: it is told, and may be gone then. */
 void limiter_finish(struct limiter_call *call, int64_t now_us);
+/* Finds the quota, and the hash of the key's own bucket if it has buckets. */
+void limiter_find(struct limiter *limiter, struct bytes tenant, struct bytes resource, struct bytes key,
+                  struct limiter_found *found);
+/* No quota, or one that needs no bucket: sets the decision on a check, which grants the cost or nothing. */
+bool limiter_needs_no_bucket(const struct limiter *limiter, const struct quota *quota, int64_t cost_tokens,
+                             struct decision *decision);
+void limiter_count_decision(struct limiter_metrics *metrics, const struct decision *decision);
 /* The name of the record that a part has for this call; borrows call->names. */
 struct bucket_name limiter_name_of(const struct limiter_call *call, const struct quota_part *part);
 size_t limiter_names_bytes(const struct limiter_call *call);
 /* Copies call->names to `at`, where there is room for limiter_names_bytes. */
 void limiter_copy_names(struct limiter_call *call, uint8_t *at);
+
+/* The limit that the verdict on a record is about, and its figures. */
+static inline void limiter_describe(struct decision *decision, const struct quota *quota,
+                                    const struct quota_part *part, const struct bucket_verdict *verdict) {
+    int64_t remaining_utok = verdict->remaining_utok > 0 ? verdict->remaining_utok : 0;
+    uint32_t limit = part->first_limit + verdict->limit_index;
+    decision->limit_name = quota->limit_names[limit];
+    decision->limit_tokens = quota->limits[limit].burst_utok / BUCKET_UTOK_PER_TOKEN;
+    decision->remaining_tokens = remaining_utok / BUCKET_UTOK_PER_TOKEN;
+    decision->retry_after_us = verdict->retry_after_us;
+    decision->reset_after_us = verdict->reset_after_us;
+}
 
 /* ---- checks.c: a check's claims, all or none ---- */
 

@@ -12,20 +12,23 @@ static bool is_booking(const struct limiter_call *call) {
     return call->kind == LIMITER_REFUND || call->kind == LIMITER_SETTLE;
 }
 
-/* Keeps a copy, and says where it is. */
-static struct wire_bytes keep_name(struct answer *answer, const char *limit_name) {
-    size_t len = strnlen(limit_name, sizeof answer->limit_name - 1);
-    memcpy(answer->limit_name, limit_name, len);
-    answer->limit_name[len] = '\0';
-    return (struct wire_bytes){.data = (const uint8_t *)answer->limit_name, .len = len};
+static struct wire_bytes name_of(const char *limit_name) {
+    return (struct wire_bytes){.data = (const uint8_t *)limit_name,
+                               .len = strnlen(limit_name, QUOTA_LIMIT_NAME_MAX_BYTES)};
 }
 
-static void set_decision(struct answer *answer, const struct decision *decision) {
-    answer->decision = (struct wire_decision){
+/* Keeps a copy, and says where it is. */
+static struct wire_bytes keep_name(struct answer *answer, struct wire_bytes name) {
+    memcpy(answer->limit_name, name.data, name.len);
+    return (struct wire_bytes){.data = (const uint8_t *)answer->limit_name, .len = name.len};
+}
+
+void answer_write(const struct decision *decision, struct wire_decision *out) {
+    *out = (struct wire_decision){
         .verdict = decision->allowed ? WIRE_ALLOW : WIRE_DENY,
         .source = (enum wire_source)decision->source,
         .matched = decision->matched,
-        .limit_name = keep_name(answer, decision->limit_name),
+        .limit_name = name_of(decision->limit_name),
         .limit = (uint64_t)decision->limit_tokens,
         .remaining = (uint64_t)decision->remaining_tokens,
         .retry_after_us = (uint64_t)decision->retry_after_us,
@@ -38,12 +41,24 @@ static void set_decision(struct answer *answer, const struct decision *decision)
     };
 }
 
+void answer_set_written(struct answer *answer, const struct wire_decision *decision) {
+    answer->status = WIRE_OK;
+    answer->decision = *decision;
+    answer->decision.limit_name = keep_name(answer, decision->limit_name);
+}
+
+static void set_decision(struct answer *answer, const struct decision *decision) {
+    struct wire_decision written;
+    answer_write(decision, &written);
+    answer_set_written(answer, &written);
+}
+
 static void set_booked(struct answer *answer, const struct limiter_booking *booking) {
     answer->booked = (struct wire_booked){.matched = booking->matched, .repeated = booking->repeated};
     if (booking->matched) {
         answer->booked.returned = (uint64_t)booking->returned_tokens;
         answer->booked.taken = (uint64_t)booking->taken_tokens;
-        answer->booked.limit_name = keep_name(answer, booking->limit_name);
+        answer->booked.limit_name = keep_name(answer, name_of(booking->limit_name));
         answer->booked.limit = (uint64_t)booking->limit_tokens;
         answer->booked.remaining = (uint64_t)booking->remaining_tokens;
     }

@@ -17,13 +17,18 @@ struct answer {
         struct wire_decision decision;
         struct wire_booked booked; /* of refund and settle */
     };
-    char limit_name[QUOTA_LIMIT_NAME_MAX_BYTES + 1];
+    char limit_name[QUOTA_LIMIT_NAME_MAX_BYTES];
     uint8_t
         reservation_id[WIRE_RESERVATION_ID_BYTES]; /* of a reserve that is allowed; all zero: nothing is held */
 };
 
 /* Sets all of `answer`; the call is done. The answer must stay where it is. */
 void answer_set(struct answer *answer, const struct limiter_call *call);
+
+/* The decision as the wire says it; borrows its limit's name. */
+void answer_write(const struct decision *decision, struct wire_decision *out);
+/* A decision that was written, with its name copied. */
+void answer_set_written(struct answer *answer, const struct wire_decision *decision);
 
 /* To the settlement of a reservation that nothing was held for. */
 void answer_set_nothing_held(struct answer *answer);

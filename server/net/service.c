@@ -29,6 +29,8 @@ struct service {
     struct request_pool pool;
     struct wire_request request;   /* scratch, valid while a frame is looked at */
     struct wire_response response; /* scratch, valid while an answer is encoded */
+    bool is_found;                 /* of the check that is looked at, by limiter_decide, which left it: */
+    struct limiter_found found;
 };
 
 struct service *service_create(const struct service_options *options, struct limiter *limiter,
@@ -317,7 +319,8 @@ static struct request *make_request(struct service *service, struct conn *conn, 
     return request;
 }
 
-static void start_calls(struct service *service, struct conn *conn, int64_t now_us) {
+/* Calls for what was decoded, but for the first `n_decided` items, whose answers are written already. */
+static void start_calls(struct service *service, struct conn *conn, uint32_t n_decided, int64_t now_us) {
     const struct wire_request *wire = &service->request;
     struct request *request = make_request(service, conn, now_us);
     if (request == NULL) {
@@ -325,8 +328,14 @@ static void start_calls(struct service *service, struct conn *conn, int64_t now_
         return;
     }
     list_push_back(&conn->requests, &request->in_conn);
-    conn_count_started(conn, request->n_items);
-    for (uint32_t i = 0; i < request->n_items; i++) {
+    for (uint32_t i = 0; i < n_decided; i++) {
+        answer_set_written(&request->items[i].answer, &service->response.items[i].decision);
+    }
+    if (service->is_found) {
+        request->items[n_decided].call.is_found = true;
+        request->items[n_decided].call.found = service->found;
+    }
+    for (uint32_t i = n_decided; i < request->n_items; i++) {
         start_item(service, &request->items[i], &wire->checks[i], now_us);
     }
     if (request->n_pending == 0 && is_over(service, request, now_us)) {
@@ -336,6 +345,58 @@ static void start_calls(struct service *service, struct conn *conn, int64_t now_
         request->is_counted = true;
         conn_count_inflight(conn, (int32_t)request->n_items);
     }
+}
+
+/* ---- what needs no call ---- */
+
+static bool is_plain(const struct wire_check *check) {
+    return !check->at_most && check->idempotency_key.len == 0;
+}
+
+/* Writes the answer to a check that is in order and decided at once. */
+static bool decide_item(struct service *service, const struct wire_check *check, struct wire_item *item,
+                        int64_t now_us) {
+    char message[WIRE_MESSAGE_MAX_BYTES];
+    struct limiter_query query = {.tenant = house_bytes(check->tenant),
+                                  .resource = house_bytes(check->resource),
+                                  .key = house_bytes(check->key),
+                                  .cost_tokens = (int64_t)check->cost};
+    struct decision decision;
+    service->is_found =
+        is_plain(check) && wire_check_problem(WIRE_CALL_CHECK, check, message, sizeof message) == WIRE_OK;
+    if (!service->is_found || !limiter_decide(service->limiter, &query, now_us, &service->found, &decision)) {
+        return false;
+    }
+    service->is_found = false;
+    item->status = WIRE_OK;
+    item->message = (struct wire_bytes){0};
+    answer_write(&decision, &item->decision);
+    return true;
+}
+
+/* As many of the checks, from the first on, as are decided at once. */
+static uint32_t decide_items(struct service *service, int64_t now_us) {
+    const struct wire_request *wire = &service->request;
+    bool is_check = wire->call == WIRE_CALL_CHECK || wire->call == WIRE_CALL_CHECK_BATCH;
+    uint32_t n = 0;
+    service->is_found = false;
+    while (is_check && !wire->all_or_nothing && n < wire->n_checks &&
+           decide_item(service, &wire->checks[n], &service->response.items[n], now_us)) {
+        n++;
+    }
+    return n;
+}
+
+static void answer_checks(struct service *service, struct conn *conn, int64_t now_us) {
+    const struct wire_request *wire = &service->request;
+    uint32_t n_decided = decide_items(service, now_us);
+    conn_count_started(conn, (uint32_t)wire->n_checks);
+    if (n_decided < wire->n_checks) {
+        start_calls(service, conn, n_decided, now_us);
+        return;
+    }
+    new_response(service, wire->id, wire->call)->n_items = n_decided;
+    send_response(service, conn);
 }
 
 static void answer_ping(struct service *service, struct conn *conn) {
@@ -409,7 +470,7 @@ void service_on_frame(void *arg, struct conn *conn, const uint8_t *body, size_t 
     if (service->request.call == WIRE_CALL_PING) {
         answer_ping(service, conn);
     } else {
-        start_calls(service, conn, now_us);
+        answer_checks(service, conn, now_us);
     }
 }
 

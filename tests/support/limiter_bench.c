@@ -16,10 +16,11 @@ static struct quota_set *load(const char *quotas) {
     return set;
 }
 
-void bench_open(struct limiter_bench *bench, const char *quotas) {
+static void open_with(struct limiter_bench *bench, const char *quotas, struct hotkeys *hotkeys) {
     *bench = (struct limiter_bench){
         .truth = model_truth_create(),
         .fallback = fallback_create(FALLBACK_MIN_KEYS, BUCKET_MAX_LIMITS),
+        .hotkeys = hotkeys,
         .quotas = load(quotas),
         .now_us = BENCH_START_US,
     };
@@ -27,14 +28,26 @@ void bench_open(struct limiter_bench *bench, const char *quotas) {
     assert_non_null(bench->fallback);
     model_store_init(&bench->store, bench->truth, BENCH_ROUND_TRIP_US);
     struct limiter_options options = {
-        .store_timeout_us = 8000, .seed = BENCH_SEED, .fallback = bench->fallback};
+        .store_timeout_us = 8000, .seed = BENCH_SEED, .fallback = bench->fallback, .hotkeys = bench->hotkeys};
     bench->limiter = limiter_create(&options, bench->quotas, &bench->store.store, &bench->metrics);
     assert_non_null(bench->limiter);
+}
+
+void bench_open(struct limiter_bench *bench, const char *quotas) {
+    open_with(bench, quotas, NULL);
+}
+
+void bench_open_hot(struct limiter_bench *bench, const char *quotas, uint32_t hot_per_s) {
+    struct hotkeys_options options = {.hot_per_s = hot_per_s, .least_hot_per_s = hot_per_s};
+    struct hotkeys *hotkeys = hotkeys_create(&options, BENCH_START_US);
+    assert_non_null(hotkeys);
+    open_with(bench, quotas, hotkeys);
 }
 
 void bench_close(struct limiter_bench *bench) {
     model_store_run(&bench->store, INT64_MAX - 1);
     limiter_destroy(&bench->limiter);
+    hotkeys_destroy(&bench->hotkeys);
     quota_set_release(&bench->quotas);
     fallback_destroy(&bench->fallback);
     model_store_deinit(&bench->store);

@@ -13,6 +13,7 @@ struct limiter_bench {
     struct model_truth *truth;
     struct model_store store;
     struct fallback *fallback;
+    struct hotkeys *hotkeys; /* NULL: no key is hot */
     struct limiter_metrics metrics;
     struct quota_set *quotas;
     struct limiter *limiter;
@@ -30,6 +31,8 @@ struct bench_call {
 
 /* `quotas` as a file of quotas has them. With a fallback, of a fleet of one. */
 void bench_open(struct limiter_bench *bench, const char *quotas);
+/* The same, and keys are hot from so many checks per second on. */
+void bench_open_hot(struct limiter_bench *bench, const char *quotas, uint32_t hot_per_s);
 void bench_close(struct limiter_bench *bench);
 void bench_set_quotas(struct limiter_bench *bench, const char *quotas);
 /* Time passes, and the store and the limiter have their turns. */

@@ -58,12 +58,26 @@ static void test_wider_scope_leaves_out_what_shares_it(void **state) {
     assert_false(is_same(bucket_name_hash(&all, 1), key_hash(text(""), text(""), text("limit"), 1)));
 }
 
+static void test_a_name_is_its_prefix_and_its_key(void **state) {
+    (void)state;
+    struct hash128 prefix = bucket_name_prefix(BUCKET_PER_KEY, text("t"), text("r"), 1);
+    assert_true(is_same(bucket_name_hash_key(prefix, text("k")), key_hash(text("t"), text("r"), text("k"), 1)));
+    assert_false(
+        is_same(bucket_name_hash_key(prefix, text("k")), key_hash(text("t"), text("s"), text("k"), 1)));
+    assert_true(
+        is_same(bucket_name_hash_key(prefix, (struct bytes){0}), key_hash(text("t"), text("r"), text(""), 1)));
+    /* The prefix counts as a whole, though no more than half of it seeds the key's hash. */
+    struct hash128 other = {.low = prefix.low, .high = prefix.high + 1};
+    assert_false(is_same(bucket_name_hash_key(prefix, text("k")), bucket_name_hash_key(other, text("k"))));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_do_not_run_together),
         cmocka_unit_test(test_every_byte_counts_a_nul_too),
         cmocka_unit_test(test_longest_texts_fit),
         cmocka_unit_test(test_wider_scope_leaves_out_what_shares_it),
+        cmocka_unit_test(test_a_name_is_its_prefix_and_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

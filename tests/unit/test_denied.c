@@ -11,6 +11,7 @@ static struct hash128 hash_of(uint64_t n) {
 
 static struct denial denial_of(int64_t cost_tokens) {
     return (struct denial){.until_us = NOW_US + RETRY_US,
+                           .retry_at_us = NOW_US + RETRY_US,
                            .full_at_us = NOW_US + 1000,
                            .cost_tokens = cost_tokens,
                            .remaining_tokens = 2,

@@ -1,5 +1,5 @@
-/* test_service_calls.c — refunds, reservations, settlements and all-or-nothing batches, with a limiter that does as it
- * is told. */
+/* test_service_calls.c — refunds, reservations, settlements and all-or-nothing batches, and what is decided at once, with
+ * a limiter that does as it is told. */
 #include "tests/support/test_prelude.h"
 
 #include <ev.h>
@@ -16,6 +16,8 @@ enum { MAX_CALLS = 16, KEY_BYTES = 16 };
 
 struct limiter {
     bool is_pending;
+    char decided_keys[4]; /* one byte each: checks of them are decided at once */
+    int n_decided;
     char denied_key[KEY_BYTES];  /* checks of it are denied */
     enum decision_source source; /* of those allowed */
     bool would_deny;
@@ -46,6 +48,28 @@ static void decide(struct limiter *limiter, struct limiter_call *call, const cha
         memcpy(call->reservation, limiter->first_reservation, sizeof call->reservation);
         call->decision.repeated = true;
     }
+}
+
+/* What the whole way is told that was found. */
+static uint64_t mark_of(const char *key) {
+    return 100 + (uint64_t)key[0];
+}
+
+bool limiter_decide(struct limiter *limiter, const struct limiter_query *query, int64_t now_us,
+                    struct limiter_found *found, struct decision *decision) {
+    char key[KEY_BYTES] = {0};
+    struct limiter_call call = {.cost_tokens = query->cost_tokens};
+    (void)now_us;
+    assert_true(query->key.len < KEY_BYTES);
+    memcpy(key, query->key.data, query->key.len);
+    found->key_hash.low = mark_of(key);
+    if (strchr(limiter->decided_keys, key[0]) == NULL) {
+        return false;
+    }
+    limiter->n_decided++;
+    decide(limiter, &call, key);
+    *decision = call.decision;
+    return true;
 }
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {
@@ -458,6 +482,99 @@ static void test_orphaned_batch_still_gives_back(void **state) {
     assert_int_equal(metric_get(&bench->metrics.pending), 0);
 }
 
+/* ---- at once ---- */
+
+static void batch_of(struct bench *bench, const char *const *keys, size_t n) {
+    bench->request = (struct wire_request){.id = 9, .call = WIRE_CALL_CHECK_BATCH, .n_checks = n};
+    for (size_t i = 0; i < n; i++) {
+        bench->request.checks[i] = (struct wire_check){
+            .tenant = text("demo"), .resource = text("hello"), .key = text(keys[i]), .cost = i + 1};
+    }
+    send_request(bench);
+}
+
+static void test_what_is_decided_at_once_makes_no_call(void **state) {
+    static const char *const keys[] = {"a", "b", "a"};
+    struct bench *bench = *state;
+    snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "ab");
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "b");
+    bench->request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->request.checks[0] =
+        (struct wire_check){.tenant = text("demo"), .resource = text("hello"), .key = text("a"), .cost = 5};
+    send_request(bench);
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->id, 8);
+    assert_int_equal(response->items[0].decision.granted, 5);
+    expect_text(response->items[0].decision.limit_name, "per_key");
+
+    batch_of(bench, keys, 3);
+    response = receive(bench);
+    assert_int_equal(response->id, 9);
+    assert_int_equal(response->n_items, 3);
+    assert_int_equal(response->items[0].decision.granted, 1);
+    assert_int_equal(response->items[1].decision.verdict, WIRE_DENY);
+    assert_int_equal(response->items[2].decision.granted, 3);
+    assert_int_equal(bench->limiter.n_decided, 4);
+    assert_int_equal(bench->limiter.n_calls, 0);
+    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+}
+
+/* Those before are not decided again, and what was found of the first that goes on is handed on. */
+static void test_a_batch_goes_on_where_one_is_not_decided(void **state) {
+    static const char *const keys[] = {"a", "x", "a", "y"};
+    struct bench *bench = *state;
+    bench->limiter.is_pending = true;
+    snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
+    snprintf(bench->limiter.denied_key, KEY_BYTES, "y");
+    batch_of(bench, keys, 4);
+    expect_nothing(bench);
+    assert_int_equal(bench->limiter.n_decided, 1);
+    assert_int_equal(bench->limiter.n_calls, 3);
+    assert_string_equal(bench->limiter.keys[0], "x");
+    assert_true(bench->limiter.seen[0].is_found);
+    assert_int_equal(bench->limiter.seen[0].found.key_hash.low, mark_of("x"));
+    assert_false(bench->limiter.seen[1].is_found);
+    for (int i = 2; i >= 0; i--) {
+        conclude(&bench->limiter, i);
+    }
+    const struct wire_response *response = receive(bench);
+    assert_int_equal(response->n_items, 4);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(response->items[i].decision.granted, i + 1);
+        expect_text(response->items[i].decision.limit_name, "per_key");
+    }
+    assert_int_equal(response->items[3].decision.verdict, WIRE_DENY);
+}
+
+static void test_wishes_and_bad_checks_are_not_decided_at_once(void **state) {
+    static const char *const keys[] = {"a", "a"};
+    struct bench *bench = *state;
+    snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
+    bench->request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->request.checks[0] = (struct wire_check){
+        .tenant = text("demo"), .resource = text("hello"), .key = text("a"), .cost = 5, .at_most = true};
+    send_request(bench);
+    (void)receive(bench);
+    bench->request.checks[0].at_most = false;
+    bench->request.checks[0].idempotency_key = text("once");
+    send_request(bench);
+    (void)receive(bench);
+    bench->request.checks[0].idempotency_key = (struct wire_bytes){0};
+    bench->request.call = WIRE_CALL_PEEK;
+    send_request(bench);
+    (void)receive(bench);
+    assert_int_equal(bench->limiter.n_calls, 3);
+    bench->request.call = WIRE_CALL_CHECK;
+    bench->request.checks[0].tenant = (struct wire_bytes){0};
+    send_request(bench);
+    assert_int_equal(receive(bench)->status, WIRE_INVALID_ARGUMENT);
+    assert_int_equal(metric_get(&bench->metrics.invalid), 1);
+    bench->request.all_or_nothing = true;
+    ask_all(bench, keys, 2);
+    assert_int_equal(bench->limiter.n_calls, 5);
+    assert_int_equal(bench->limiter.n_decided, 0);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -478,6 +595,9 @@ int main(void) {
         test(test_what_nobody_can_decide_spoils_the_batch),
         test(test_one_bad_check_refuses_the_batch),
         test(test_orphaned_batch_still_gives_back),
+        test(test_what_is_decided_at_once_makes_no_call),
+        test(test_a_batch_goes_on_where_one_is_not_decided),
+        test(test_wishes_and_bad_checks_are_not_decided_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
