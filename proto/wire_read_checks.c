@@ -49,12 +49,28 @@ static inline bool take_message(struct rest *rest, struct rest *message) {
     return true;
 }
 
+/* A field of up to 127 bytes, if that is what comes next. */
+static inline void take_name(struct rest *rest, uint8_t field, struct wire_bytes *name) {
+    size_t left = (size_t)(rest->end - rest->at);
+    *name = (struct wire_bytes){0};
+    if (left >= 2 && rest->at[0] == field && rest->at[1] < 0x80 && rest->at[1] <= left - 2) {
+        *name = (struct wire_bytes){rest->at + 2, rest->at[1]};
+        rest->at += 2 + rest->at[1];
+    }
+}
+
+/* Nearly always the names come first, and in their order; what is left then may be anything. */
 static bool read_check(struct rest *from, struct wire_check *check) {
     struct rest rest;
     if (!take_message(from, &rest)) {
         return false;
     }
-    *check = (struct wire_check){.cost = 0};
+    take_name(&rest, WIRE_FIELD_CHECK_TENANT, &check->tenant);
+    take_name(&rest, WIRE_FIELD_CHECK_RESOURCE, &check->resource);
+    take_name(&rest, WIRE_FIELD_CHECK_KEY, &check->key);
+    check->cost = 0;
+    check->at_most = false;
+    check->idempotency_key = (struct wire_bytes){0};
     while (rest.at < rest.end) {
         bool is_read = false;
         switch (*rest.at++) {

@@ -57,6 +57,9 @@ static uint8_t *put_decision(uint8_t *to, const struct wire_decision *decision) 
     to = put_number(to, WIRE_FIELD_DECISION_RETRY_AFTER_US, decision->retry_after_us);
     to = put_number(to, WIRE_FIELD_DECISION_RESET_AFTER_US, decision->reset_after_us);
     to = put_number(to, WIRE_FIELD_DECISION_WAIT_US, decision->wait_us);
+    if (!(decision->degraded | decision->would_deny | decision->repeated | decision->returned)) {
+        return put_number(to, WIRE_FIELD_DECISION_GRANTED, decision->granted);
+    }
     to = put_number(to, WIRE_FIELD_DECISION_DEGRADED, decision->degraded);
     to = put_number(to, WIRE_FIELD_DECISION_WOULD_DENY, decision->would_deny);
     to = put_number(to, WIRE_FIELD_DECISION_GRANTED, decision->granted);

@@ -36,6 +36,7 @@ struct bench_load {
     ev_prepare before_sleep;
     ev_io due;
     ev_timer tick;
+    ev_idle spin;
     int due_fd;        /* a timer of the kernel's, as the loop's have a resolution of 1 ms; -1: closed loop */
     struct list ready; /* connections that are up and have room, the next to be used first */
     uint64_t n_in_flight;      /* frames */
@@ -139,6 +140,13 @@ static void on_due(struct ev_loop *loop, ev_io *watcher, int events) {
     (void)loop;
     (void)events;
     (void)!read(watcher->fd, &n_times, sizeof n_times);
+}
+
+/* That there is something to do is all: the loop looks for events then, and does not wait for them. */
+static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events) {
+    (void)loop;
+    (void)watcher;
+    (void)events;
 }
 
 static void lose_frames(struct bench_load *load, enum wire_status status, uint64_t n_frames, const char *why) {
@@ -247,7 +255,11 @@ void bench_load_run(struct bench_load *load, int64_t duration_us, struct bench_s
     }
     if (load->n_interrupts == 0) {
         ev_timer_again(load->loop, &load->tick);
+        if (load->options.is_spinning) {
+            ev_idle_start(load->loop, &load->spin);
+        }
         ev_run(load->loop, 0);
+        ev_idle_stop(load->loop, &load->spin);
         ev_timer_stop(load->loop, &load->tick);
     }
     give_up_frames(load, INT64_MAX, WIRE_CANCELLED, "interrupted");
@@ -332,6 +344,7 @@ struct bench_load *bench_load_create(struct ev_loop *loop, const struct bench_lo
     list_init(&load->shared.unsent);
     ev_prepare_init(&load->before_sleep, on_before_sleep);
     ev_timer_init(&load->tick, on_tick, TICK_S, TICK_S);
+    ev_idle_init(&load->spin, on_idle);
     load->before_sleep.data = load->tick.data = load;
     if (is_open_loop(load)) {
         bench_arrivals_init(&load->arrivals, options->frames_per_s, options->is_poisson, options->seed);

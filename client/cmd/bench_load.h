@@ -33,6 +33,7 @@ struct bench_load_options {
     uint32_t pipeline;   /* frames in flight of each connection, at most */
     double frames_per_s; /* over all connections; 0: closed loop */
     bool is_poisson;     /* else at a constant rate */
+    bool is_spinning;    /* while a phase runs the loop never sleeps, so that no server has to wake it */
     int64_t timeout_us;  /* a frame not answered so long after it was sent, and up to a quarter, has failed */
     uint64_t seed;       /* of the Poisson process */
     struct bench_checks *checks; /* borrowed */

@@ -30,8 +30,9 @@ static void print_load(const struct bench_settings *settings, FILE *out) {
         snprintf(kind, sizeof kind, "open loop, %" PRId64 "/s, %s", settings->rate_per_s,
                  settings->is_poisson ? "Poisson" : "constant");
     }
-    report_print_row(out, "load", "%s; %" PRId64 " connections, each with up to %" PRId64 " frames in flight",
-                     kind, settings->n_connections, settings->pipeline);
+    report_print_row(out, "load", "%s; %" PRId64 " connections, each with up to %" PRId64 " frames in flight%s",
+                     kind, settings->n_connections, settings->pipeline,
+                     settings->is_spinning ? "; never asleep" : "");
     report_print_row(out, "batch", "%" PRId64 " per frame, cost %" PRId64, settings->batch, settings->cost);
     report_print_row(out, "keys", "%s", settings->keys);
 }
@@ -138,15 +139,15 @@ void bench_report_print(const struct bench_result *result, const struct terminal
 /* --- JSON ------------------------------------------------------------------------------------------------ */
 
 static json_t *make_settings(const struct bench_settings *settings) {
-    return json_pack("{s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:I}", "loop",
+    return json_pack("{s:s, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:I}", "loop",
                      settings->rate_per_s > 0 ? "open" : "closed", "rate_per_s",
-                     (json_int_t)settings->rate_per_s, "poisson", settings->is_poisson, "connections",
-                     (json_int_t)settings->n_connections, "pipeline", (json_int_t)settings->pipeline, "batch",
-                     (json_int_t)settings->batch, "cost", (json_int_t)settings->cost, "tenants",
-                     report_make_json_text(settings->tenants), "resource",
-                     report_make_json_text(settings->resource), "keys", report_make_json_text(settings->keys),
-                     "duration_us", (json_int_t)settings->duration_us, "warm_up_us",
-                     (json_int_t)settings->warm_up_us, "seed", (json_int_t)settings->seed);
+                     (json_int_t)settings->rate_per_s, "poisson", settings->is_poisson, "spin",
+                     settings->is_spinning, "connections", (json_int_t)settings->n_connections, "pipeline",
+                     (json_int_t)settings->pipeline, "batch", (json_int_t)settings->batch, "cost",
+                     (json_int_t)settings->cost, "tenants", report_make_json_text(settings->tenants),
+                     "resource", report_make_json_text(settings->resource), "keys",
+                     report_make_json_text(settings->keys), "duration_us", (json_int_t)settings->duration_us,
+                     "warm_up_us", (json_int_t)settings->warm_up_us, "seed", (json_int_t)settings->seed);
 }
 
 static json_t *make_sources(const uint64_t by_source[BENCH_STATS_SOURCES]) {

@@ -15,7 +15,7 @@
 struct bench_settings {
     int64_t n_connections, pipeline, batch, cost;
     int64_t rate_per_s; /* 0: closed loop */
-    bool is_poisson;
+    bool is_poisson, is_spinning;
     int64_t duration_us, warm_up_us, seed;
     const char *tenants, *resource, *keys;
 };

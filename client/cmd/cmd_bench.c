@@ -39,7 +39,7 @@ struct bench_options {
     struct options_list servers, admins;
     const char *tenants, *resource, *keys, *compare;
     int64_t cost, n_connections, pipeline, batch, rate_per_s, duration_us, warm_up_us, timeout_us, seed;
-    bool is_poisson, is_json;
+    bool is_poisson, is_spinning, is_json;
 };
 
 static const struct bench_options defaults = {
@@ -66,6 +66,8 @@ static const struct option_spec options_table[] = {
     {"rate", "N", OPTION_COUNT, OPTION(rate_per_s), 1, RATE_MAX_PER_S,
      "open loop: so many checks per second, answered or not"},
     {"poisson", NULL, OPTION_FLAG, OPTION(is_poisson), 0, 0, "with --rate: at random, not evenly"},
+    {"spin", NULL, OPTION_FLAG, OPTION(is_spinning), 0, 0,
+     "never sleep, so that no frontend has to wake this; takes a CPU"},
     {"keys", "CHOICE", OPTION_TEXT, OPTION(keys), 0, 0, "one, uniform:N, zipf:N[:S] or file:PATH"},
     {"tenants", "T,...", OPTION_TEXT, OPTION(tenants), 0, 0, "tenants to ask for, each as often"},
     {"resource", "R", OPTION_TEXT, OPTION(resource), 0, 0, "resource to ask for"},
@@ -170,6 +172,7 @@ static bool make_load(struct bench *bench, struct status *status) {
                                       .pipeline = (uint32_t)pipeline_of(options),
                                       .frames_per_s = (double)options->rate_per_s / (double)options->batch,
                                       .is_poisson = options->is_poisson,
+                                      .is_spinning = options->is_spinning,
                                       .timeout_us = options->timeout_us,
                                       .seed = ~(uint64_t)options->seed, /* not that of the keys */
                                       .checks = &bench->checks,
@@ -275,6 +278,7 @@ static void fill_result(struct bench *bench) {
                                                      .cost = options->cost,
                                                      .rate_per_s = options->rate_per_s,
                                                      .is_poisson = options->is_poisson,
+                                                     .is_spinning = options->is_spinning,
                                                      .duration_us = options->duration_us,
                                                      .warm_up_us = options->warm_up_us,
                                                      .seed = options->seed,

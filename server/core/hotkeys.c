@@ -273,23 +273,25 @@ static struct entry *admit(struct hotkeys *hotkeys, struct hash128 hash, uint32_
     return use_entry(hotkeys, hash, estimate_per_s, now_us);
 }
 
-struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash, int64_t now_us) {
-    bool is_new = false;
-    struct entry *entry = find_entry(hotkeys, hash);
-    if (entry == NULL) {
-        uint32_t estimate = sketch_add(&hotkeys->sketch, hash);
-        if (estimate >= MIN_ESTIMATE) {
-            entry = admit(hotkeys, hash, estimate, now_us);
-            is_new = entry != NULL;
-        }
-    }
-    if (entry == NULL) {
-        return (struct hotkeys_count){0};
-    }
+static struct hotkeys_count count_entry(struct hotkeys *hotkeys, struct entry *entry, bool is_new,
+                                        int64_t now_us) {
     roll(entry, now_us);
     tally_inc(&entry->checks);
     update_heat(hotkeys, entry, now_us);
     return (struct hotkeys_count){handle_of(hotkeys, entry), entry->is_hot, is_new};
+}
+
+/* Of a key that has no entry; kept out of the way of those that have one. */
+__attribute__((noinline)) static struct hotkeys_count count_unlisted(struct hotkeys *hotkeys,
+                                                                     struct hash128 hash, int64_t now_us) {
+    uint32_t estimate = sketch_add(&hotkeys->sketch, hash);
+    struct entry *entry = estimate >= MIN_ESTIMATE ? admit(hotkeys, hash, estimate, now_us) : NULL;
+    return entry != NULL ? count_entry(hotkeys, entry, true, now_us) : (struct hotkeys_count){0};
+}
+
+struct hotkeys_count hotkeys_count(struct hotkeys *hotkeys, struct hash128 hash, int64_t now_us) {
+    struct entry *entry = find_entry(hotkeys, hash);
+    return entry != NULL ? count_entry(hotkeys, entry, false, now_us) : count_unlisted(hotkeys, hash, now_us);
 }
 
 void hotkeys_name(struct hotkeys *hotkeys, uint32_t handle, struct bytes tenant, struct bytes resource,

@@ -127,6 +127,11 @@ enum lease_take lease_purse_take(struct lease_purse *purse, int64_t cost_tokens,
  * room; the rest is lost. */
 int64_t lease_purse_give_back(struct lease_purse *purse, int64_t n_tokens);
 
+/* All that was in it was taken, or it never held anything. */
+static inline bool lease_purse_is_empty(const struct lease_purse *purse) {
+    return purse->n_there + purse->n_to_come == purse->n_used;
+}
+
 /* Tokens that are usable now; and those that are usable now or later. Both 0 when it is over. */
 int64_t lease_purse_ready(const struct lease_purse *purse, int64_t now_us);
 int64_t lease_purse_left(const struct lease_purse *purse, int64_t now_us);

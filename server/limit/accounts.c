@@ -288,16 +288,16 @@ static enum claim_progress open_account(struct accounts *accounts, struct claim 
     return join(account, claim, now_us);
 }
 
-bool accounts_decide(struct accounts *accounts, struct accounts_question *question, int64_t now_us) {
+bool accounts_decide(struct accounts *accounts, struct hash128 hash, struct accounts_question *question,
+                     int64_t now_us) {
     const struct quota_part *part = question->part;
-    struct account *account = find(accounts, question->hash);
-    if (account != NULL && account_fits(account, part) &&
+    struct account *account = find(accounts, hash);
+    if (account != NULL && !lease_purse_is_empty(&account->purse) && account_fits(account, part) &&
         account_draw(account, question->cost_tokens, now_us, &question->verdict)) {
         question->source = DECISION_LEASE;
     } else {
-        const struct denial *denial =
-            denied_find(accounts->denied, question->hash, account_revision(question->quota, part),
-                        question->cost_tokens, now_us);
+        const struct denial *denial = denied_find(
+            accounts->denied, hash, account_revision(question->quota, part), question->cost_tokens, now_us);
         if (denial == NULL) {
             return false;
         }

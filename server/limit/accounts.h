@@ -90,7 +90,6 @@ enum claim_progress { CLAIM_DONE, CLAIM_PENDING };
 struct accounts_question {
     const struct quota *quota;
     const struct quota_part *part; /* of the quota */
-    struct hash128 hash;
     int64_t cost_tokens;
     bool is_leased;
     /* the answer */
@@ -105,10 +104,10 @@ struct accounts *accounts_create(const struct accounts_options *options);
 /* Nothing may be pending any more. What purses still hold lapses. Nulls the pointer. */
 void accounts_destroy(struct accounts **accounts);
 
-/* Answers by what is here: out of the purse, or since a denial stands. False: neither says anything, nothing has happened,
+/* Answers by what is here of the record with this hash: out of the purse, or since a denial stands. False: neither says anything, nothing has happened,
  * and a claim is to be made. */
-bool accounts_decide(struct accounts *accounts, struct accounts_question *question, int64_t now_us)
-    __attribute__((warn_unused_result));
+bool accounts_decide(struct accounts *accounts, struct hash128 hash, struct accounts_question *question,
+                     int64_t now_us) __attribute__((warn_unused_result));
 
 /* DONE: the out fields are set, `done` is never called. PENDING: it is called exactly once, later; at the deadline plus
  * the loop's latency at the latest. */

@@ -30,17 +30,17 @@ static bool decide(struct limiter *limiter, const struct limiter_query *query, i
     struct accounts_question question;
     question.quota = quota;
     question.part = &quota->parts[0];
-    question.hash = found->key_hash;
     question.cost_tokens = query->cost_tokens;
     question.is_leased = found->count.is_hot;
-    if (!accounts_decide(limiter->accounts, &question, now_us)) {
+    if (!accounts_decide(limiter->accounts, found->key_hash, &question, now_us)) {
         return false;
     }
-    bool allowed = question.verdict.allowed;
-    *decision = (struct decision){.allowed = allowed,
-                                  .matched = true,
-                                  .source = question.source,
-                                  .granted_tokens = allowed ? query->cost_tokens : 0};
+    decision->allowed = question.verdict.allowed;
+    decision->matched = true;
+    decision->degraded = decision->would_deny = decision->repeated = false;
+    decision->source = question.source;
+    decision->granted_tokens = decision->allowed ? query->cost_tokens : 0;
+    decision->wait_us = 0; /* no leaky bucket is leased, and who is denied does not wait */
     limiter_describe(decision, quota, &quota->parts[0], &question.verdict);
     if (found->count.handle != 0) {
         hotkeys_note_decision(limiter->options.hotkeys, found->count.handle, decision, now_us);

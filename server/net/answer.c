@@ -23,22 +23,22 @@ static struct wire_bytes keep_name(struct answer *answer, struct wire_bytes name
     return (struct wire_bytes){.data = (const uint8_t *)answer->limit_name, .len = name.len};
 }
 
+/* Field by field, all of them: to clear the whole first would cost as much again. */
 void answer_write(const struct decision *decision, struct wire_decision *out) {
-    *out = (struct wire_decision){
-        .verdict = decision->allowed ? WIRE_ALLOW : WIRE_DENY,
-        .source = (enum wire_source)decision->source,
-        .matched = decision->matched,
-        .limit_name = name_of(decision->limit_name),
-        .limit = (uint64_t)decision->limit_tokens,
-        .remaining = (uint64_t)decision->remaining_tokens,
-        .retry_after_us = (uint64_t)decision->retry_after_us,
-        .reset_after_us = (uint64_t)decision->reset_after_us,
-        .wait_us = (uint64_t)decision->wait_us,
-        .degraded = decision->degraded,
-        .would_deny = decision->would_deny,
-        .granted = (uint64_t)decision->granted_tokens,
-        .repeated = decision->repeated,
-    };
+    out->verdict = decision->allowed ? WIRE_ALLOW : WIRE_DENY;
+    out->source = (enum wire_source)decision->source;
+    out->matched = decision->matched;
+    out->limit_name = name_of(decision->limit_name);
+    out->limit = (uint64_t)decision->limit_tokens;
+    out->remaining = (uint64_t)decision->remaining_tokens;
+    out->retry_after_us = (uint64_t)decision->retry_after_us;
+    out->reset_after_us = (uint64_t)decision->reset_after_us;
+    out->wait_us = (uint64_t)decision->wait_us;
+    out->degraded = decision->degraded;
+    out->would_deny = decision->would_deny;
+    out->granted = (uint64_t)decision->granted_tokens;
+    out->repeated = decision->repeated;
+    out->returned = false;
 }
 
 void answer_set_written(struct answer *answer, const struct wire_decision *decision) {

@@ -35,7 +35,7 @@ enum { KEY_DIGITS = sizeof zeros - 1 };
 
 struct load_options {
     int64_t port, n_keys, n_connections, pipeline, rate_per_s, duration_us, burst;
-    bool is_fill;
+    bool is_fill, is_spinning;
 };
 
 /* `pipeline` calls, one behind the other. */
@@ -204,6 +204,37 @@ static bool run_closed(struct load *load, int64_t ends_at_us) {
     return true;
 }
 
+/* The same, from whichever connection has answers, and without sleeping. */
+static bool run_spinning(struct load *load, int64_t ends_at_us) {
+    int64_t n_links = load->options->n_connections;
+    size_t pipeline = (size_t)load->options->pipeline, n_open = 0;
+    struct pollfd fds[CONNECTIONS_MAX];
+    for (int64_t i = 0; i < n_links; i++, n_open++) {
+        fds[i] = (struct pollfd){.fd = load->links[i].fd, .events = POLLIN};
+        if (!send_calls(load, &load->links[i], pipeline)) {
+            return false;
+        }
+    }
+    while (n_open > 0) {
+        bool is_last = is_over(load, ends_at_us);
+        if (poll(fds, (nfds_t)n_links, 0) < 0 && errno != EINTR) {
+            return false;
+        }
+        for (int64_t i = 0; i < n_links; i++) {
+            if (fds[i].fd < 0 || fds[i].revents == 0) {
+                continue;
+            }
+            if (!read_answers(load, &load->links[i], pipeline) ||
+                (!is_last && !send_calls(load, &load->links[i], pipeline))) {
+                return false;
+            }
+            fds[i].fd = is_last ? -1 : fds[i].fd; /* it is passed over from now on */
+            n_open -= is_last;
+        }
+    }
+    return true;
+}
+
 /* Waits until the call that is due at `at_us` may be sent, or an answer has come. */
 static bool wait_until(int timer_fd, int fd, int64_t at_us, bool *has_answer) {
     struct itimerspec when = {.it_value = {.tv_sec = at_us / US_PER_S, .tv_nsec = at_us % US_PER_S * 1000}};
@@ -265,7 +296,7 @@ static bool run_load(struct load *load) {
         ok = timer_fd >= 0 && run_open(load, began_at_us, ends_at_us, timer_fd);
         close(timer_fd);
     } else {
-        ok = run_closed(load, ends_at_us);
+        ok = load->options->is_spinning ? run_spinning(load, ends_at_us) : run_closed(load, ends_at_us);
     }
     int64_t took_us = clock_mono_us() - began_at_us;
     if (ok) {
@@ -308,6 +339,7 @@ static const struct option_spec options_table[] = {
     {"rate", "N", OPTION_COUNT, OPTION(rate_per_s), 1, 100000, "open loop on one connection: calls a second"},
     {"duration", "DURATION", OPTION_DURATION_US, OPTION(duration_us), 1000, 3600 * US_PER_S, "of the load"},
     {"burst", "N", OPTION_COUNT, OPTION(burst), 1, BUCKET_MAX_TOKENS, "of the quota of a check"},
+    {"spin", NULL, OPTION_FLAG, OPTION(is_spinning), 0, 0, "never sleep, so that Redis need not wake this"},
     {"fill", NULL, OPTION_FLAG, OPTION(is_fill), 0, 0, "each key once instead"},
 };
 

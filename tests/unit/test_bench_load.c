@@ -149,6 +149,18 @@ static void test_a_closed_loop_is_answered_whole(void **state) {
     assert_int_equal(fake_frontend_accepted(world->fake), 3);
 }
 
+static void test_who_never_sleeps_is_answered_whole_and_ends(void **state) {
+    struct world *world = *state;
+    world->options.is_spinning = true;
+    init_checks(world, 1);
+    connect_all(world);
+    for (int i = 0; i < 2; i++) {
+        bench_load_run(world->load, PHASE_US, &world->stats);
+        assert_adds_up(&world->stats);
+        assert_int_equal(world->stats.n_sent, world->stats.n_allowed[WIRE_SOURCE_EMBEDDED]);
+    }
+}
+
 static void test_every_phase_counts_for_itself(void **state) {
     struct world *world = *state;
     init_checks(world, 1);
@@ -324,6 +336,7 @@ int main(void) {
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_WORLD(test_a_closed_loop_is_answered_whole),
+        WITH_WORLD(test_who_never_sleeps_is_answered_whole_and_ends),
         WITH_WORLD(test_every_phase_counts_for_itself),
         WITH_WORLD(test_batches_count_their_checks),
         WITH_WORLD(test_an_open_loop_sends_at_its_rate),
