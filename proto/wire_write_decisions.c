@@ -15,6 +15,7 @@ enum {
     ENTRY_MAX_BYTES = 2 + ITEM_MAX_BYTES,
     HEAD_MAX_BYTES = FRAME_HEADER_BYTES + FIELD_MAX_BYTES, /* the id */
     BATCH_LENGTH_MAX_BYTES = 3,
+    BATCH_LENGTH_BYTES = 2, /* of nearly every batch */
 };
 _Static_assert(ITEM_MAX_BYTES < 0x80, "lengths of decisions and items have one byte");
 
@@ -40,12 +41,24 @@ static inline uint8_t *close_message(uint8_t *start, uint8_t *end) {
     return end;
 }
 
+/* Small numbers, of which nearly every decision has all three. */
+static inline uint8_t *put_head(uint8_t *to, const struct wire_decision *decision) {
+    if (decision->verdict == WIRE_VERDICT_UNSPECIFIED || decision->source == WIRE_SOURCE_NONE) {
+        to = put_number(to, WIRE_FIELD_DECISION_VERDICT, (uint64_t)decision->verdict);
+        to = put_number(to, WIRE_FIELD_DECISION_SOURCE, (uint64_t)decision->source);
+        return put_number(to, WIRE_FIELD_DECISION_MATCHED, decision->matched);
+    }
+    to[0] = WIRE_FIELD_DECISION_VERDICT;
+    to[1] = (uint8_t)decision->verdict;
+    to[2] = WIRE_FIELD_DECISION_SOURCE;
+    to[3] = (uint8_t)decision->source;
+    return put_number(to + 4, WIRE_FIELD_DECISION_MATCHED, decision->matched);
+}
+
 /* The fields; room for DECISION_MAX_BYTES. */
 static uint8_t *put_decision(uint8_t *to, const struct wire_decision *decision) {
     size_t name_bytes = decision->limit_name.len;
-    to = put_number(to, WIRE_FIELD_DECISION_VERDICT, (uint64_t)decision->verdict);
-    to = put_number(to, WIRE_FIELD_DECISION_SOURCE, (uint64_t)decision->source);
-    to = put_number(to, WIRE_FIELD_DECISION_MATCHED, decision->matched);
+    to = put_head(to, decision);
     if (name_bytes > 0) {
         *to++ = WIRE_FIELD_DECISION_LIMIT_NAME;
         *to++ = (uint8_t)name_bytes;
@@ -73,7 +86,7 @@ static uint8_t *put_decision_message(uint8_t *to, uint8_t field, const struct wi
 }
 
 static uint8_t *put_batch(uint8_t *to, const struct wire_response *response) {
-    uint8_t length[VARINT_MAX_BYTES], *start = to + 1 + BATCH_LENGTH_MAX_BYTES, *end = start;
+    uint8_t length[VARINT_MAX_BYTES], *start = to + 1 + BATCH_LENGTH_BYTES, *end = start;
     for (size_t i = 0; i < response->n_items; i++) {
         *end = WIRE_FIELD_BATCH_ITEM;
         end = close_message(
@@ -82,8 +95,10 @@ static uint8_t *put_batch(uint8_t *to, const struct wire_response *response) {
     end = put_number(end, WIRE_FIELD_BATCH_GRANTED, response->granted);
     size_t n_bytes = (size_t)(end - start), length_bytes = (size_t)(put_varint(length, n_bytes) - length);
     *to++ = WIRE_FIELD_RESPONSE_BATCH;
+    if (length_bytes != BATCH_LENGTH_BYTES) {
+        memmove(to + length_bytes, start, n_bytes);
+    }
     memcpy(to, length, length_bytes);
-    memmove(to + length_bytes, start, n_bytes);
     return to + length_bytes + n_bytes;
 }
 

@@ -26,8 +26,8 @@ const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const st
                                                uint64_t seed, struct bytes tenant, struct bytes resource) {
     struct quota_memo_place *place = &memo->places[choose_place(tenant, resource)];
     bool is_same = place->tenant_len == tenant.len && place->resource_len == resource.len &&
-                   memcmp(place->tenant, tenant.data, tenant.len) == 0 &&
-                   memcmp(place->resource, resource.data, resource.len) == 0;
+                   bytes_are_same(place->tenant, tenant.data, tenant.len) &&
+                   bytes_are_same(place->resource, resource.data, resource.len);
     if (!is_same) {
         keep_names(place, tenant, resource);
         place->quota = quota_set_find(set, tenant, resource);
