@@ -6,7 +6,9 @@ SOVERSION := 0
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 SANITIZER ?=
 WERROR ?=
 V ?=
@@ -148,6 +150,11 @@ $(OUT)/%.o: %.c Makefile $(OUT)/flags
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(call object,$(wildcard server/core/*.c proto/*.c)): private BASE_CFLAGS += -Wconversion
+
+# The way of a check crosses many files with a few instructions in each: gcc compiles over these as if they were one.
+HOT_SRC := $(wildcard proto/*.c server/base/*.c server/core/*.c server/limit/*.c server/net/*.c)
+LTO := $(if $(SANITIZER),,$(if $(findstring gcc,$(notdir $(CC))),-flto=auto))
+$(call object,$(HOT_SRC)): private BASE_CFLAGS += $(addsuffix $() -ffat-lto-objects,$(LTO))
 $(PRODUCT_OBJ) $(call object,$(SUPPORT_SRC)) $(addsuffix .o,$(UNIT_TESTS)): | $(OUT)/proto/sluice.pb-c.h
 
 $(OUT)/proto/sluice.pb-c.h $(OUT)/proto/sluice.pb-c.c &: proto/sluice.proto
@@ -174,7 +181,7 @@ $(OUT)/libsupport.a: $(call object,$(SUPPORT_SRC)) $(OUT)/sources
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
-link = $(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@
+link = $(Q)$(CC) $(BASE_CFLAGS) $(LTO) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@
 
 $(OUT)/sluiced: $(OUT)/server/main.o $(OUT)/libproduct.a
 	$(call say,LINK,$@)
@@ -219,13 +226,13 @@ $(ALLOCATION_TESTS): private TEST_LIBS := -Wl,-Bstatic -lyaml -lhiredis -Wl,-Bdy
 # One object whose hidden symbols are local, so that only the public names of sluice.h can clash with others.
 $(OUT)/libsluice.a: $(LIBSLUICE_OBJ)
 	$(call say,AR,$@)
-	$(Q)$(LD) -r -o $(OUT)/libsluice.o $^
+	$(Q)$(CC) -r -nostdlib $(LTO) $(if $(LTO),-flinker-output=nolto-rel) -o $(OUT)/libsluice.o $^
 	$(Q)objcopy --localize-hidden $(OUT)/libsluice.o
 	$(Q)rm -f $@ && $(AR) qcs $@ $(OUT)/libsluice.o
 
 $(OUT)/libsluice.so: $(LIBSLUICE_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.$(SOVERSION) $^ -o $@ \
+	$(Q)$(CC) $(BASE_CFLAGS) $(LTO) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libsluice.so.$(SOVERSION) $^ -o $@ \
 		$(LIBSLUICE_LIBS)
 
 install: TO = "$(DESTDIR)$(PREFIX)"

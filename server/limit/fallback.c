@@ -251,6 +251,7 @@ void fallback_note(struct fallback *fallback, struct hash128 hash, const struct 
 static void check_for_all(struct bucket_record *record, const struct quota_part *part, int64_t cost_tokens,
                           int64_t n_frontends, int64_t now_us, bool peek, struct bucket_verdict *verdict) {
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
+    ensure(part->n_limits, >=, 1);
     complete(record, part, now_us);
     int64_t cost_utok = cost_tokens * BUCKET_UTOK_PER_TOKEN;
     bool is_within = true;
