@@ -72,4 +72,7 @@ local function give()
 end
 
 local reply = give()
-return has_memo and memo_keep(KEYS[2], argument, 11 + 28 * n_limits, reply) or reply
+if has_memo then
+    memo_keep(KEYS[2], argument, 11 + 28 * n_limits, reply)
+end
+return reply

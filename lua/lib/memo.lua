@@ -1,7 +1,7 @@
 -- memo.lua — an idempotency key's fingerprint and reply, so that what is asked for again is not done again.
 --
--- Joined to scripts by lua/embed.sh; it wants `call` and `pack`. In an argument a memo is 16 bytes of fingerprint and
--- '<i8' ttl_ms. What is kept is the fingerprint, then the reply.
+-- Joined to scripts by lua/embed.sh; it wants `call` and `unpack`. In an argument a memo is 16 bytes of fingerprint and
+-- '<i8' ttl_ms. What is kept is the fingerprint, then what the asker wants kept with it, if anything, and the reply.
 
 -- The whole reply to one who asks again, whatever his fingerprint; nil: nobody has asked before.
 local function memo_reply(key)
@@ -9,9 +9,8 @@ local function memo_reply(key)
     return kept and '\2' .. kept
 end
 
--- Keeps the reply, and returns it.
+-- Keeps what is to be said then, under the memo that stands in `argument` from byte `from` on.
 local function memo_keep(key, argument, from, reply)
     local ttl = unpack('<i8', argument, from + 16)
     call('SET', key, argument:sub(from, from + 15) .. reply, 'PX', string.format('%d', ttl))
-    return reply
 end

@@ -14,6 +14,8 @@ struct note {
     int64_t tokens; /* granted, or reserved */
     int64_t booked_utok;
     struct bucket_verdict verdict;
+    bool has_elsewhere;
+    struct store_elsewhere elsewhere;
 };
 
 enum note_kind { NOTE_MEMO, NOTE_RESERVATION };
@@ -40,28 +42,32 @@ struct claimed {
     struct note *memo, *reservation;
 };
 
-/* STORE_OK: `memo` is found (*is_known) or new, or NULL when the call has none. */
-static enum store_outcome claim_memo(struct embedded_store *embedded, const struct store_memo *memo,
-                                     struct hash128 record, int64_t now_us, struct note **note,
-                                     bool *is_known) {
+/* STORE_OK: `note` is that of an earlier call, or NULL. */
+static enum store_outcome find_memo(struct embedded_store *embedded, const struct store_memo *memo,
+                                    struct hash128 record, int64_t now_us, struct note **note) {
     *note = NULL;
-    *is_known = false;
     if (memo == NULL) {
         return STORE_OK;
     }
     if (!is_named(memo)) {
         return STORE_REFUSED;
     }
-    struct hash128 hash = note_hash(record, NOTE_MEMO, memo->key);
-    *note = notes_find(embedded->notes, hash, now_us);
-    *is_known = *note != NULL;
-    if (*note == NULL) {
-        *note = notes_add(embedded->notes, hash, now_us, now_us + memo->ttl_us);
-        if (*note == NULL) {
-            return STORE_FULL;
-        }
-        memcpy((*note)->fingerprint, memo->fingerprint, STORE_FINGERPRINT_BYTES);
+    *note = notes_find(embedded->notes, note_hash(record, NOTE_MEMO, memo->key), now_us);
+    return STORE_OK;
+}
+
+/* Of a call that is the first of its key, or has none: then STORE_OK, and NULL. */
+static enum store_outcome add_memo(struct embedded_store *embedded, const struct store_memo *memo,
+                                   struct hash128 record, int64_t now_us, struct note **note) {
+    *note = NULL;
+    if (memo == NULL) {
+        return STORE_OK;
     }
+    *note = notes_add(embedded->notes, note_hash(record, NOTE_MEMO, memo->key), now_us, now_us + memo->ttl_us);
+    if (*note == NULL) {
+        return STORE_FULL;
+    }
+    memcpy((*note)->fingerprint, memo->fingerprint, STORE_FINGERPRINT_BYTES);
     return STORE_OK;
 }
 
@@ -98,6 +104,8 @@ static void take_again(struct store_take *take, const struct note *memo) {
     if (take->answer == STORE_REPEATED) {
         take->granted_tokens = memo->tokens;
         take->wishes[0].verdict = memo->verdict;
+        take->has_earlier = memo->has_elsewhere;
+        take->earlier = memo->elsewhere;
         memcpy(take->reservation_id, memo->reservation_id, STORE_RESERVATION_ID_BYTES);
     }
 }
@@ -134,24 +142,51 @@ static void note_take(const struct store_take *take, const struct claimed *claim
     if (claimed->memo != NULL) {
         claimed->memo->tokens = take->granted_tokens;
         claimed->memo->verdict = take->wishes[0].verdict;
+        claimed->memo->has_elsewhere = take->elsewhere != NULL;
+        if (take->elsewhere != NULL) {
+            claimed->memo->elsewhere = *take->elsewhere;
+        }
         memcpy(claimed->memo->reservation_id, take->reservation_id, STORE_RESERVATION_ID_BYTES);
     }
+}
+
+/* Nothing is taken; whoever asks again is told the same, if it is said whose denial it was. */
+static enum store_outcome deny_take(struct embedded_store *embedded, struct store_take *take, int64_t now_us) {
+    struct claimed claimed = {0};
+    take->answer = STORE_FRESH;
+    take->granted_tokens = 0;
+    take->wishes[0].verdict = (struct bucket_verdict){.allowed = false};
+    if (take->elsewhere == NULL) {
+        return STORE_OK;
+    }
+    enum store_outcome outcome = add_memo(embedded, take->memo, take->hash, now_us, &claimed.memo);
+    if (outcome == STORE_OK) {
+        note_take(take, &claimed);
+    }
+    return outcome;
 }
 
 static enum store_outcome decide_take(struct embedded_store *embedded, struct store_take *take,
                                       int64_t now_us) {
     struct claimed claimed = {0};
-    bool is_known;
+    struct note *earlier;
     if (!has_notes(embedded, take->memo != NULL || take->reservation != NULL)) {
         return STORE_NO_MEMORY;
     }
-    enum store_outcome outcome = claim_memo(embedded, take->memo, take->hash, now_us, &claimed.memo, &is_known);
+    enum store_outcome outcome = find_memo(embedded, take->memo, take->hash, now_us, &earlier);
     if (outcome != STORE_OK) {
         return outcome;
     }
-    if (is_known) {
-        take_again(take, claimed.memo);
+    if (earlier != NULL) {
+        take_again(take, earlier);
         return STORE_OK;
+    }
+    if (take->is_denied_elsewhere) {
+        return deny_take(embedded, take, now_us);
+    }
+    outcome = add_memo(embedded, take->memo, take->hash, now_us, &claimed.memo);
+    if (outcome != STORE_OK) {
+        return outcome;
     }
     if (take->reservation != NULL) {
         struct hash128 hash = reservation_hash(take->hash, take->reservation->id);
@@ -215,18 +250,22 @@ static bool give_now(struct embedded_store *embedded, struct store_give *give, i
 static enum store_outcome decide_give(struct embedded_store *embedded, struct store_give *give,
                                       int64_t now_us) {
     struct claimed claimed = {0};
-    struct note *reservation = NULL;
-    bool is_known, settles = give->reservation_id != NULL;
+    struct note *reservation = NULL, *earlier;
+    bool settles = give->reservation_id != NULL;
     if (!has_notes(embedded, give->memo != NULL || settles)) {
         return STORE_NO_MEMORY;
     }
-    enum store_outcome outcome = claim_memo(embedded, give->memo, give->hash, now_us, &claimed.memo, &is_known);
+    enum store_outcome outcome = find_memo(embedded, give->memo, give->hash, now_us, &earlier);
     if (outcome != STORE_OK) {
         return outcome;
     }
-    if (is_known) {
-        give_again(give, claimed.memo);
+    if (earlier != NULL) {
+        give_again(give, earlier);
         return STORE_OK;
+    }
+    outcome = add_memo(embedded, give->memo, give->hash, now_us, &claimed.memo);
+    if (outcome != STORE_OK) {
+        return outcome;
     }
     if (settles) {
         reservation = notes_find(embedded->notes, reservation_hash(give->hash, give->reservation_id), now_us);

@@ -27,15 +27,18 @@ int64_t replay_take(const struct store_take *take, struct bucket_record *record,
 
 void replay_earlier_take(const struct store_take *take, const struct bucket_record *record,
                          int64_t granted_tokens, int64_t now_us) {
+    const struct quota_part *part = take->part;
     struct bucket_record copy = *record;
     struct bucket_verdict *verdict = &take->wishes[0].verdict;
-    if (replay_take(take, &copy, now_us) == granted_tokens) {
+    bool allowed = granted_tokens > 0;
+    int64_t denied_tokens = take->at_most ? 1 : take->wishes[0].cost_tokens;
+    int64_t cost_tokens = allowed ? granted_tokens : denied_tokens;
+    bucket_check(&copy, part->limits, part->n_limits, cost_tokens, now_us, false, verdict);
+    if (verdict->allowed == allowed) {
         return;
     }
-    bool allowed = granted_tokens > 0;
-    int64_t cost_tokens = allowed ? granted_tokens : take->wishes[0].cost_tokens;
     copy = *record;
-    bucket_check(&copy, take->part->limits, take->part->n_limits, cost_tokens, now_us, true, verdict);
+    bucket_check(&copy, part->limits, part->n_limits, cost_tokens, now_us, true, verdict);
     verdict->allowed = allowed;
     verdict->retry_after_us = allowed ? 0 : verdict->retry_after_us;
 }

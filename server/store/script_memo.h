@@ -12,8 +12,15 @@
 
 enum { SCRIPT_MEMO_BYTES = STORE_FINGERPRINT_BYTES + 8 };
 
-/* The first byte of a reply. REPEATED: the fingerprint that was kept, and the reply that was kept, follow. */
-enum script_tag { SCRIPT_TAG_DONE = 1, SCRIPT_TAG_REPEATED = 2, SCRIPT_TAG_UNKNOWN = 3 };
+/* The first byte of a reply. REPEATED: the fingerprint that was kept, and the reply that was kept, follow; before that
+ * reply, where it was decided elsewhere as well, ELSEWHERE with what was said there. DENIED: by the asker. */
+enum script_tag {
+    SCRIPT_TAG_DONE = 1,
+    SCRIPT_TAG_REPEATED = 2,
+    SCRIPT_TAG_UNKNOWN = 3,
+    SCRIPT_TAG_DENIED = 5, /* 4: script_tells_time */
+    SCRIPT_TAG_ELSEWHERE = 6,
+};
 
 /* A memo in an argument, SCRIPT_MEMO_BYTES; returns where it ended. */
 uint8_t *script_memo_put(const struct store_memo *memo, uint8_t *out);

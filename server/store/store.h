@@ -99,6 +99,15 @@ struct store_reservation {
     int64_t ttl_us; /* at least 1000; kept in milliseconds, rounded up */
 };
 
+/* What the other records of a check said, which were asked before this one: the limit of theirs that decides. It is kept
+ * with the memo, so that whoever repeats the call can be told the same. */
+struct store_elsewhere {
+    uint32_t limit_id; /* as in struct bucket_limit */
+    /* Did all of them allow it? Else this limit denied for the longest, otherwise it has the least left: its figures,
+     * down to reset_after_us, and the longest wait of all. The rest is not kept. */
+    struct bucket_verdict verdict;
+};
+
 struct store_wish {
     int64_t cost_tokens;           /* in: 1 ... BUCKET_MAX_TOKENS */
     struct bucket_verdict verdict; /* out */
@@ -115,19 +124,30 @@ struct store_take {
     struct bucket_name name; /* its texts are read only inside `take` */
     struct hash128 hash;     /* of the name */
     struct store_wish *wishes;
-    uint32_t n_wishes; /* 1 ... STORE_MAX_WISHES; 1 with any of the next three */
+    uint32_t n_wishes; /* 1 ... STORE_MAX_WISHES; 1 with any of the next five */
     bool at_most;      /* grant what is there of the cost, in whole tokens and at least 1; when there is none,
                           the denial is that of a cost of 1 */
     const struct store_memo *memo;               /* NULL: none. Its key is read only inside `take` */
     const struct store_reservation *reservation; /* NULL: none. Noted when granted */
-    const int64_t *charges_utok;                 /* as in store_call; taken by a STORE_FRESH one alone */
-    int64_t deadline_us;                         /* monotonic */
+    const struct store_elsewhere *elsewhere;     /* NULL: nothing; kept with the memo, so only with one */
+    /* Other records have denied it, so this one is not asked: nothing is taken. The denial is kept under the memo's key, if
+     * `elsewhere` says whose it was; without that an earlier answer is looked for, and nothing kept. Only with a memo */
+    bool is_denied_elsewhere;
+    const int64_t
+        *charges_utok;   /* as in store_call; taken by a STORE_FRESH one alone, that is not denied elsewhere */
+    int64_t deadline_us; /* monotonic */
     store_take_done_fn done;
     /* out */
     enum store_outcome outcome;
-    enum store_answer answer;                           /* STORE_FRESH without a memo */
-    int64_t granted_tokens;                             /* to all wishes together; 0: all denied */
+    enum store_answer answer; /* STORE_FRESH without a memo */
+    /* To all wishes together; 0: all denied. Of an at_most one that is STORE_REPEATED what its first call was granted, which
+     * may have wished for more */
+    int64_t granted_tokens;
     uint8_t reservation_id[STORE_RESERVATION_ID_BYTES]; /* when granted: of the first call, if repeated */
+    /* out, of a STORE_REPEATED one: `elsewhere` of its first call. When that denied, it was the answer, and the wish's
+     * verdict says no more than that it is denied */
+    bool has_earlier;
+    struct store_elsewhere earlier;
     /* out, of a pending call that was STORE_FRESH */
     int64_t done_at_us;          /* monotonic; of every pending call */
     struct bucket_record record; /* as it stands now, in this process' monotonic time */

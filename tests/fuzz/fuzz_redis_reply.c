@@ -34,6 +34,8 @@ static void read_take_and_give(struct bytes text, bool has_both) {
         give.reservation_id = reservation.id;
     }
     (void)!script_take_parse(text, &take);
+    take.is_denied_elsewhere = has_both;
+    (void)!script_take_parse(text, &take);
     (void)!script_give_parse(text, &give);
 }
 

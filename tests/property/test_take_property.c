@@ -1,11 +1,13 @@
 /* test_take_property.c — take.lua and give.lua against C, on random traces: joined costs decide as single checks do,
- * what is given back never overfills, and nothing is done twice.
+ * what is given back never overfills, nothing is done twice, and what was said elsewhere is told as the embedded store
+ * tells it.
  *
  * A failure names the seed, the trace and the step; SLUICE_SEED=<seed> runs it again. */
 #include "tests/support/test_prelude.h"
 
 #include <inttypes.h>
 
+#include "server/store/embedded_store.h"
 #include "server/store/script_give.h"
 #include "server/store/script_take.h"
 #include "tests/property/lua_host.h"
@@ -15,7 +17,8 @@
 
 enum { N_TRACES = 400, N_STEPS = 60, MOST_WISHES = 12 };
 
-static const char memo_key[] = "memo", reservation_key[] = "reservation";
+static const char *const memo_keys[] = {"memo", "another memo"};
+static const char reservation_key[] = "reservation";
 
 static void expect(const char *problem, uint64_t trace_number, int step) {
     if (problem != NULL) {
@@ -33,6 +36,7 @@ struct bench {
     struct store_wish wishes[STORE_MAX_WISHES];
     uint32_t n_wishes;
     struct bucket_verdict verdict; /* the last */
+    uint32_t memo;                 /* which of the memo's keys is meant */
 };
 
 static void create(struct bench *bench) {
@@ -71,7 +75,7 @@ static void set_now(struct bench *bench) {
 
 /* Runs the script, and once more when it says that its windows are of another time. */
 static bool ask(struct bench *bench, struct bytes argument, uint8_t *limits, struct bytes *reply) {
-    static const char *const keys[] = {NULL, memo_key, reservation_key};
+    const char *const keys[] = {NULL, memo_keys[bench->memo], reservation_key};
     int64_t unix_us = bench->trace.told_us;
     script_limits_put(bench->part.limits, bench->part.n_limits, unix_us, limits);
     if (!lua_host_eval_keys(bench->host, keys, 3, argument, reply)) {
@@ -391,12 +395,139 @@ static void test_what_has_a_memo_is_done_once(void **state) {
     destroy(&bench);
 }
 
+/* ---- what other records said ---- */
+
+enum { N_CALLERS = 2, N_CALLS_OF_A_TRACE = 24, MEMO_S = 86400 };
+
+/* All that the calls of one fingerprint have in common. */
+struct caller {
+    struct store_memo memo;
+    struct store_reservation reservation;
+    bool at_most, reserves;
+    int64_t cost_tokens;
+};
+
+static void choose_callers(struct bench *bench, struct caller callers[N_CALLERS]) {
+    for (uint8_t i = 0; i < N_CALLERS; i++) {
+        choose_wishes(bench);
+        callers[i] = (struct caller){
+            .memo = {.fingerprint = {i}, .ttl_us = MEMO_S * INT64_C(1000000)},
+            .reservation = {.ttl_us = MEMO_S * INT64_C(1000000)},
+            .at_most = trace_random(&bench->trace, 2) == 0,
+            .reserves = trace_random(&bench->trace, 2) == 0,
+            .cost_tokens = bench->wishes[0].cost_tokens,
+        };
+    }
+}
+
+static int64_t figure(struct bench *bench) {
+    return (int64_t)trace_random(&bench->trace, (uint64_t)BUCKET_MAX_EXACT + 1);
+}
+
+static struct store_elsewhere said(struct bench *bench, bool is_allowed) {
+    return (struct store_elsewhere){
+        .limit_id = (uint32_t)trace_random(&bench->trace, UINT32_MAX),
+        .verdict = {.allowed = is_allowed,
+                    .remaining_utok = figure(bench) - figure(bench),
+                    .retry_after_us = is_allowed ? 0 : figure(bench),
+                    .reset_after_us = figure(bench),
+                    .wait_us = figure(bench)},
+    };
+}
+
+static bool is_same_said(const struct store_elsewhere *a, const struct store_elsewhere *b) {
+    return a->limit_id == b->limit_id && a->verdict.allowed == b->verdict.allowed &&
+           a->verdict.remaining_utok == b->verdict.remaining_utok &&
+           a->verdict.retry_after_us == b->verdict.retry_after_us &&
+           a->verdict.reset_after_us == b->verdict.reset_after_us && a->verdict.wait_us == b->verdict.wait_us;
+}
+
+static const char *compare(const struct store_take *told, const struct store_take *expected) {
+    if (expected->outcome != STORE_OK || told->answer != expected->answer) {
+        return "one store has answered before, and the other one has not";
+    }
+    if (told->answer == STORE_KEY_REUSED) {
+        return NULL;
+    }
+    if (told->granted_tokens != expected->granted_tokens ||
+        !trace_same_verdict(&told->wishes[0].verdict, &expected->wishes[0].verdict)) {
+        return "the stores answer differently";
+    }
+    if (told->granted_tokens > 0 && told->reservation != NULL &&
+        memcmp(told->reservation_id, expected->reservation_id, STORE_RESERVATION_ID_BYTES) != 0) {
+        return "the stores hold it under different names";
+    }
+    bool is_same = told->answer != STORE_REPEATED ||
+                   (told->has_earlier == expected->has_earlier &&
+                    (!told->has_earlier || is_same_said(&told->earlier, &expected->earlier)));
+    return is_same ? NULL : "the stores tell different things of other records";
+}
+
+/* One call, in any of the ways it may be made, by the script and by the embedded store. */
+static const char *take_in_both(struct bench *bench, struct caller *caller, struct store *embedded) {
+    bool is_denied = trace_random(&bench->trace, 2) == 0;
+    struct store_elsewhere elsewhere = said(bench, !is_denied);
+    struct store_take told = {
+        .n_wishes = 1,
+        .at_most = caller->at_most,
+        .memo = &caller->memo,
+        .reservation = caller->reserves ? &caller->reservation : NULL,
+        .elsewhere = trace_random(&bench->trace, 3) > 0 ? &elsewhere : NULL,
+        .is_denied_elsewhere = is_denied,
+    };
+    struct store_take expected = told;
+    struct store_wish wish;
+    caller->memo.key = (struct bytes){(const uint8_t *)memo_keys[bench->memo], strlen(memo_keys[bench->memo])};
+    caller->reservation.id[0] = (uint8_t)bench->memo;
+    wish.cost_tokens = bench->wishes[0].cost_tokens =
+        caller->at_most ? 1 + (int64_t)trace_random(&bench->trace, (uint64_t)caller->cost_tokens)
+                        : caller->cost_tokens;
+    expected.part = &bench->part;
+    expected.hash = (struct hash128){.low = 1};
+    expected.wishes = &wish;
+    uint64_t n_sets = lua_host_n_sets(bench->host);
+    if (!take(bench, &told)) {
+        return "the take failed";
+    }
+    n_sets = lua_host_n_sets(bench->host) - n_sets;
+    if (told.answer != STORE_FRESH ? n_sets > 0 : is_denied && n_sets != (told.elsewhere != NULL)) {
+        return "more was written than a note";
+    }
+    (void)store_take(embedded, &expected, bench->trace.now_us);
+    return compare(&told, &expected);
+}
+
+static void test_what_was_said_elsewhere_is_told_again(void **state) {
+    (void)state;
+    struct bench bench;
+    struct embedded_metrics metrics = {0};
+    struct status status;
+    create(&bench);
+    for (uint64_t i = 0; i < N_TRACES; i++) {
+        struct caller callers[N_CALLERS];
+        struct store *embedded = embedded_store_create(64, BUCKET_MAX_LIMITS, &metrics, &status);
+        assert_non_null(embedded);
+        begin(&bench, i);
+        choose_callers(&bench, callers);
+        for (int j = 0; j < N_CALLS_OF_A_TRACE; j++) {
+            set_now(&bench);
+            bench.memo = (uint32_t)trace_random(&bench.trace, 2);
+            expect(take_in_both(&bench, &callers[trace_random(&bench.trace, N_CALLERS)], embedded), i, j);
+            bench.trace.now_us += (int64_t)trace_random(&bench.trace, 2000000);
+            bench.trace.told_us = bench.trace.now_us;
+        }
+        store_destroy(&embedded);
+    }
+    destroy(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joined_costs_are_decided_as_single_checks),
         cmocka_unit_test(test_at_most_takes_what_is_there),
         cmocka_unit_test(test_what_is_given_stays_within_the_bounds),
         cmocka_unit_test(test_what_has_a_memo_is_done_once),
+        cmocka_unit_test(test_what_was_said_elsewhere_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

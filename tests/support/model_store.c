@@ -133,14 +133,24 @@ static bool is_repeated(struct model_store *model, struct model_call *call, enum
     return true;
 }
 
-static void note_answer(struct model_store *model, const struct model_call *call, int64_t tokens,
-                        const struct bucket_verdict *verdict) {
-    if (call->has_memo) {
-        struct model_note *note = note_of(model->truth->memos, call->memo_key, call->memo_len, true);
-        ensure(note != NULL, ==, true);
-        memcpy(note->fingerprint, call->fingerprint, sizeof note->fingerprint);
-        note->tokens = tokens;
-        note->verdict = *verdict;
+static struct model_note *note_answer(struct model_store *model, const struct model_call *call, int64_t tokens,
+                                      const struct bucket_verdict *verdict) {
+    if (!call->has_memo) {
+        return NULL;
+    }
+    struct model_note *note = note_of(model->truth->memos, call->memo_key, call->memo_len, true);
+    ensure(note != NULL, ==, true);
+    memcpy(note->fingerprint, call->fingerprint, sizeof note->fingerprint);
+    note->tokens = tokens;
+    note->verdict = *verdict;
+    return note;
+}
+
+static void note_take(struct model_store *model, const struct model_call *call, const struct store_take *take) {
+    struct model_note *note = note_answer(model, call, take->granted_tokens, &take->wishes[0].verdict);
+    if (note != NULL && take->elsewhere != NULL) {
+        note->has_elsewhere = true;
+        note->elsewhere = *take->elsewhere;
     }
 }
 
@@ -150,6 +160,16 @@ static void execute_take(struct model_store *model, struct model_call *call, int
     if (is_repeated(model, call, &take->answer, &note)) {
         take->granted_tokens = note->tokens;
         take->wishes[0].verdict = note->verdict;
+        take->has_earlier = note->has_elsewhere;
+        take->earlier = note->elsewhere;
+        return;
+    }
+    if (take->is_denied_elsewhere) {
+        take->granted_tokens = 0;
+        take->wishes[0].verdict = (struct bucket_verdict){0};
+        if (take->elsewhere != NULL) {
+            note_take(model, call, take);
+        }
         return;
     }
     struct model_record *record = refreshed(model, take->hash, take->part, call, now_us);
@@ -167,7 +187,7 @@ static void execute_take(struct model_store *model, struct model_call *call, int
         note->tokens = take->granted_tokens;
         memcpy(take->reservation_id, call->reservation, sizeof take->reservation_id);
     }
-    note_answer(model, call, take->granted_tokens, &take->wishes[0].verdict);
+    note_take(model, call, take);
 }
 
 static void execute_give(struct model_store *model, struct model_call *call, int64_t now_us) {

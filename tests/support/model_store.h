@@ -27,6 +27,8 @@ struct model_note {
     uint8_t fingerprint[STORE_FINGERPRINT_BYTES];
     int64_t tokens;
     struct bucket_verdict verdict;
+    bool has_elsewhere;
+    struct store_elsewhere elsewhere;
 };
 
 struct model_truth {

@@ -137,6 +137,59 @@ static void test_a_denial_is_repeated_as_well(void **state) {
     teardown(&bench);
 }
 
+/* One wish of 4 tokens from record 1, of which other records have said something. */
+static enum store_outcome take_with(struct bench *bench, const struct store_memo *memo,
+                                    const struct store_elsewhere *elsewhere, bool is_denied) {
+    bench->wishes[0] = (struct store_wish){.cost_tokens = 4};
+    bench->take = (struct store_take){.part = &part,
+                                      .hash = {.low = 1, .high = 1},
+                                      .wishes = bench->wishes,
+                                      .n_wishes = 1,
+                                      .memo = memo,
+                                      .elsewhere = elsewhere,
+                                      .is_denied_elsewhere = is_denied};
+    assert_int_equal(store_take(bench->store, &bench->take, 0), STORE_DONE);
+    return bench->take.outcome;
+}
+
+static void expect_earlier(const struct bench *bench, enum store_answer answer, int64_t granted_tokens,
+                           uint32_t limit_id) {
+    assert_int_equal(bench->take.answer, answer);
+    assert_int_equal(bench->take.granted_tokens, granted_tokens);
+    assert_int_equal(bench->wishes[0].verdict.allowed, granted_tokens > 0);
+    if (answer == STORE_REPEATED) {
+        assert_int_equal(bench->take.has_earlier, limit_id != 0);
+        assert_int_equal(bench->take.earlier.limit_id, limit_id);
+    }
+}
+
+static void test_what_was_decided_elsewhere_is_told_again(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, 64);
+    const struct store_elsewhere allowed = {.limit_id = 8, .verdict.allowed = true},
+                                 denied = {.limit_id = 9, .verdict.retry_after_us = SECOND_US};
+    struct store_memo memo = memo_of("order 7", 1), other = memo_of("order 8", 1),
+                      reused = memo_of("order 8", 2);
+    assert_int_equal(take_with(&bench, &memo, NULL, true), STORE_OK); /* only looks */
+    expect_earlier(&bench, STORE_FRESH, 0, 0);
+    assert_int_equal(take_with(&bench, &memo, &allowed, false), STORE_OK);
+    expect_earlier(&bench, STORE_FRESH, 4, 0);
+    assert_int_equal(take_with(&bench, &memo, &denied, true), STORE_OK);
+    expect_earlier(&bench, STORE_REPEATED, 4, 8);
+    assert_int_equal(take_with(&bench, &memo, NULL, true), STORE_OK);
+    expect_earlier(&bench, STORE_REPEATED, 4, 8);
+    assert_int_equal(take_with(&bench, &other, &denied, true), STORE_OK);
+    expect_earlier(&bench, STORE_FRESH, 0, 0);
+    assert_int_equal(take_with(&bench, &other, &allowed, false), STORE_OK);
+    expect_earlier(&bench, STORE_REPEATED, 0, 9);
+    assert_int_equal(bench.take.earlier.verdict.retry_after_us, SECOND_US);
+    assert_int_equal(take_with(&bench, &reused, &denied, true), STORE_OK);
+    assert_int_equal(bench.take.answer, STORE_KEY_REUSED);
+    assert_int_equal(drain(&bench, 1, 0), 6);
+    teardown(&bench);
+}
+
 static void test_a_refund_stays_within_the_bounds(void **state) {
     (void)state;
     struct bench bench;
@@ -254,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_wishes_are_decided_in_their_order_and_kept),
         cmocka_unit_test(test_a_repeated_take_takes_nothing),
         cmocka_unit_test(test_a_denial_is_repeated_as_well),
+        cmocka_unit_test(test_what_was_decided_elsewhere_is_told_again),
         cmocka_unit_test(test_a_refund_stays_within_the_bounds),
         cmocka_unit_test(test_a_reservation_is_settled_once),
         cmocka_unit_test(test_a_reservation_that_ended_stands),

@@ -139,6 +139,32 @@ static void test_a_take_becomes_a_script_call(void **state) {
     teardown(&bench);
 }
 
+static void test_a_denial_elsewhere_brings_no_record(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    const struct store_memo memo = {.key = of("k"), .ttl_us = 1000};
+    int64_t now_us = clock_mono_us();
+    bench.take = (struct store_take){.part = &part,
+                                     .name = name_of("{k}"),
+                                     .wishes = &bench.wish,
+                                     .n_wishes = 1,
+                                     .memo = &memo,
+                                     .is_denied_elsewhere = true,
+                                     .deadline_us = now_us + 1000000,
+                                     .done = on_taken};
+    assert_int_equal(store_take(bench.store, &bench.take, now_us), STORE_PENDING);
+    turn_until(bench.loop, fake_redis_count(bench.redis, "EVALSHA") == 1);
+    reply_with(&bench, (const uint8_t *)"\5", 1);
+    turn_until(bench.loop, bench.n_done == 1);
+    assert_int_equal(bench.take.outcome, STORE_OK);
+    assert_int_equal(bench.take.answer, STORE_FRESH);
+    assert_int_equal(bench.take.granted_tokens, 0);
+    assert_false(bench.wish.verdict.allowed);
+    assert_int_equal(bench.take.record.n_levels, 0);
+    teardown(&bench);
+}
+
 static void test_memo_and_reservation_stand_beside_the_record(void **state) {
     (void)state;
     struct bench bench;
@@ -273,6 +299,7 @@ static void test_what_is_beyond_the_limits_is_refused_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_take_becomes_a_script_call),
+        cmocka_unit_test(test_a_denial_elsewhere_brings_no_record),
         cmocka_unit_test(test_memo_and_reservation_stand_beside_the_record),
         cmocka_unit_test(test_a_give_becomes_a_script_call),
         cmocka_unit_test(test_a_lease_becomes_a_script_call),

@@ -73,6 +73,20 @@ static void test_an_earlier_answer_stands_under_other_limits(void **state) {
     assert_int_equal(wish.verdict.retry_after_us, 0);
 }
 
+static void test_an_earlier_part_is_told_whatever_is_wished_for_now(void **state) {
+    (void)state;
+    const struct bucket_record record = {.at_us = 0, .n_levels = 1, .levels = {{7, 4500000}}};
+    const struct bucket_record empty = {.at_us = 0, .n_levels = 1, .levels = {{7, 500000}}};
+    struct store_wish wish = {.cost_tokens = 2};
+    struct store_take take = {.part = &part, .wishes = &wish, .n_wishes = 1, .at_most = true};
+    replay_earlier_take(&take, &record, 4, 0);
+    assert_true(wish.verdict.allowed);
+    assert_int_equal(wish.verdict.remaining_utok, 500000);
+    replay_earlier_take(&take, &empty, 0, 0);
+    assert_false(wish.verdict.allowed);
+    assert_int_equal(wish.verdict.retry_after_us, 500000); /* until there is one */
+}
+
 static void test_a_give_tells_the_limit_with_the_least_left(void **state) {
     (void)state;
     struct quota_part both = {.n_limits = 2, .limits = ten_and_three};
@@ -95,6 +109,7 @@ int main(void) {
         cmocka_unit_test(test_at_most_is_bound_by_the_tightest_limit),
         cmocka_unit_test(test_at_most_of_a_debt_is_denied),
         cmocka_unit_test(test_an_earlier_answer_stands_under_other_limits),
+        cmocka_unit_test(test_an_earlier_part_is_told_whatever_is_wished_for_now),
         cmocka_unit_test(test_a_give_tells_the_limit_with_the_least_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

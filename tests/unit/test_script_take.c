@@ -11,6 +11,16 @@ static const struct quota_part part = {.n_limits = 1, .limits = ten};
 static const struct store_memo memo = {.fingerprint = "fingerprint 123", .ttl_us = 2000};
 static const struct store_reservation reservation = {.id = "reservation 456", .ttl_us = 3000};
 
+/* By a limit that other records hold; as it is packed. */
+static const struct store_elsewhere allowed_there = {
+    .limit_id = 0x01020304,
+    .verdict = {.allowed = true, .remaining_utok = 5000000, .reset_after_us = 6, .wait_us = 7}};
+static const struct store_elsewhere denied_there = {
+    .limit_id = 0x01020304, .verdict = {.remaining_utok = -1, .retry_after_us = 8, .reset_after_us = 9}};
+static const char denied_bytes[] = "\6\4\3\2\1\0"                     /* the tag, the limit's id, not allowed */
+                                   "\xff\xff\xff\xff\xff\xff\xff\xff" /* what remains */
+                                   "\x8\0\0\0\0\0\0\0\x9\0\0\0\0\0\0\0\0\0\0\0\0\0\0"; /* the times */
+
 static void test_argument_is_packed_as_documented(void **state) {
     (void)state;
     const uint8_t expected[] = "\7\1" /* at most, charges, memo; 1 limit */
@@ -35,6 +45,51 @@ static void test_argument_is_packed_as_documented(void **state) {
     assert_memory_equal(argument + 2 + 28 + 8 + 24, "reservation 456\0\3\0\0\0\0\0\0", 24);
 }
 
+static void test_what_was_said_elsewhere_is_packed_behind_the_memo(void **state) {
+    (void)state;
+    struct store_wish wish = {.cost_tokens = 2};
+    struct store_take take = {.part = &part,
+                              .wishes = &wish,
+                              .n_wishes = 1,
+                              .memo = &memo,
+                              .reservation = &reservation,
+                              .elsewhere = &allowed_there};
+    uint8_t argument[SCRIPT_TAKE_ARG_MAX_BYTES];
+    size_t n = 2 + 28 + 24 + sizeof denied_bytes + 24 + 8;
+    assert_int_equal(sizeof denied_bytes, SCRIPT_ELSEWHERE_BYTES);
+    assert_int_equal(script_take_pack(&take, argument), n);
+    assert_int_equal(argument[0], 4 + 8 + 32);
+    assert_memory_equal(argument + 54, "\6\4\3\2\1\1\x40\x4b\x4c\0\0\0\0\0\0\0\0\0\0\0\0\0\6\0\0\0\0\0\0\0\7",
+                        31);
+    assert_memory_equal(argument + 54 + 38, "reservation 456", 16);
+    take.elsewhere = &denied_there;
+    take.is_denied_elsewhere = true;
+    assert_int_equal(script_take_pack(&take, argument), n);
+    assert_int_equal(argument[0], 4 + 8 + 16 + 32);
+    assert_memory_equal(argument + 54, denied_bytes, sizeof denied_bytes);
+    take.elsewhere = NULL;
+    assert_int_equal(script_take_pack(&take, argument), n - sizeof denied_bytes);
+    assert_int_equal(argument[0], 4 + 8 + 16);
+}
+
+static void test_figures_beyond_the_bounds_are_packed_as_those(void **state) {
+    (void)state;
+    const struct store_elsewhere strange = {
+        .verdict = {.remaining_utok = INT64_MIN, .retry_after_us = INT64_MAX, .reset_after_us = -1}};
+    struct store_wish wish = {.cost_tokens = 2};
+    struct store_take take = {.part = &part,
+                              .wishes = &wish,
+                              .n_wishes = 1,
+                              .memo = &memo,
+                              .elsewhere = &strange,
+                              .is_denied_elsewhere = true};
+    uint8_t argument[SCRIPT_TAKE_ARG_MAX_BYTES];
+    assert_int_not_equal(script_take_pack(&take, argument), 0);
+    assert_int_equal(packed_get_int64(argument + 54 + 6), -BUCKET_MAX_EXACT);
+    assert_int_equal(packed_get_int64(argument + 54 + 14), BUCKET_MAX_EXACT);
+    assert_int_equal(packed_get_int64(argument + 54 + 22), 0);
+}
+
 static void test_the_largest_argument_fits(void **state) {
     (void)state;
     struct bucket_limit limits[BUCKET_MAX_LIMITS];
@@ -50,7 +105,8 @@ static void test_the_largest_argument_fits(void **state) {
     struct store_take take = {
         .part = &eight, .wishes = wishes, .n_wishes = STORE_MAX_WISHES, .charges_utok = charges_utok};
     uint8_t argument[SCRIPT_TAKE_ARG_MAX_BYTES];
-    assert_int_equal(script_take_pack(&take, argument), sizeof argument - SCRIPT_MEMO_BYTES - 24);
+    assert_int_equal(script_take_pack(&take, argument),
+                     sizeof argument - SCRIPT_MEMO_BYTES - SCRIPT_ELSEWHERE_BYTES - 24);
 }
 
 static void test_what_the_store_does_not_allow_is_not_packed(void **state) {
@@ -66,6 +122,21 @@ static void test_what_the_store_does_not_allow_is_not_packed(void **state) {
     assert_int_equal(script_take_pack(&take, argument), 0);
     take = good;
     take.at_most = true;
+    assert_int_equal(script_take_pack(&take, argument), 0);
+    take = good;
+    take.n_wishes = 1;
+    take.is_denied_elsewhere = true; /* without a memo */
+    assert_int_equal(script_take_pack(&take, argument), 0);
+    take.memo = &memo;
+    assert_int_not_equal(script_take_pack(&take, argument), 0);
+    take.elsewhere = &allowed_there; /* and denied there */
+    assert_int_equal(script_take_pack(&take, argument), 0);
+    take.is_denied_elsewhere = false;
+    assert_int_not_equal(script_take_pack(&take, argument), 0);
+    take.elsewhere = &denied_there;
+    assert_int_equal(script_take_pack(&take, argument), 0);
+    take.memo = NULL;
+    take.elsewhere = &allowed_there;
     assert_int_equal(script_take_pack(&take, argument), 0);
     take = good;
     take.n_wishes = 0;
@@ -169,15 +240,132 @@ static void test_a_repeated_reply_brings_the_first_answer(void **state) {
     assert_int_equal(take.answer, STORE_KEY_REUSED);
 }
 
+/* What is kept under the memo's fingerprint: `elsewhere`, if any, then the reply. */
+static struct bytes make_kept(uint8_t *out, const char *elsewhere, struct bytes reply) {
+    uint8_t *end = packed_put(out, SCRIPT_TAG_REPEATED, 1);
+    end = packed_put_bytes(end, memo.fingerprint, STORE_FINGERPRINT_BYTES);
+    end = elsewhere != NULL ? packed_put_bytes(end, elsewhere, SCRIPT_ELSEWHERE_BYTES) : end;
+    end = packed_put_bytes(end, reply.data, reply.len);
+    return (struct bytes){.data = out, .len = (size_t)(end - out)};
+}
+
+static void test_a_repeated_part_may_be_more_than_the_wish_of_now(void **state) {
+    (void)state;
+    struct store_wish wish = {.cost_tokens = 1};
+    struct store_take take = {.part = &part, .wishes = &wish, .n_wishes = 1, .memo = &memo, .at_most = true};
+    uint8_t reply[128], bytes[256];
+    assert_true(
+        script_take_parse(make_kept(bytes, NULL, make_reply(reply, START_US, 3000000, NULL, 3500000)), &take));
+    assert_int_equal(take.granted_tokens, 3);
+    assert_int_equal(wish.verdict.remaining_utok, 500000);
+    int64_t too_many_utok = (BUCKET_MAX_TOKENS + 1) * BUCKET_UTOK_PER_TOKEN;
+    assert_false(script_take_parse(
+        make_kept(bytes, NULL, make_reply(reply, START_US, too_many_utok, NULL, 3500000)), &take));
+}
+
+static const struct bytes denial = {(const uint8_t *)"\5", 1};
+
+static void test_a_denial_elsewhere_is_fresh_only_if_it_was_told(void **state) {
+    (void)state;
+    struct store_wish wish = {.cost_tokens = 3};
+    struct store_take take = {
+        .part = &part, .wishes = &wish, .n_wishes = 1, .memo = &memo, .is_denied_elsewhere = true};
+    uint8_t bytes[256];
+    wish.verdict.allowed = true;
+    take.granted_tokens = 3;
+    assert_true(script_take_parse(denial, &take));
+    assert_int_equal(take.answer, STORE_FRESH);
+    assert_int_equal(take.granted_tokens, 0);
+    assert_false(wish.verdict.allowed);
+    assert_false(script_take_parse(make_reply(bytes, START_US, 3000000, NULL, 3000000), &take));
+    assert_false(script_take_parse((struct bytes){(const uint8_t *)"\5\0", 2}, &take));
+    take.is_denied_elsewhere = false;
+    assert_false(script_take_parse(denial, &take));
+}
+
+static void test_what_was_said_elsewhere_is_told_again(void **state) {
+    (void)state;
+    struct store_wish wish = {.cost_tokens = 3};
+    struct store_take take = {.part = &part, .wishes = &wish, .n_wishes = 1, .memo = &memo};
+    uint8_t reply[128], bytes[256];
+    for (int i = 0; i < 2; i++) { /* whatever the others say now */
+        take.is_denied_elsewhere = i == 1;
+        assert_true(script_take_parse(make_kept(bytes, denied_bytes, denial), &take));
+        assert_int_equal(take.answer, STORE_REPEATED);
+        assert_int_equal(take.granted_tokens, 0);
+        assert_true(take.has_earlier);
+        assert_int_equal(take.earlier.limit_id, 0x01020304);
+        assert_false(take.earlier.verdict.allowed);
+        assert_int_equal(take.earlier.verdict.remaining_utok, -1);
+        assert_int_equal(take.earlier.verdict.retry_after_us, 8);
+        assert_int_equal(take.earlier.verdict.reset_after_us, 9);
+        char allowed_bytes[SCRIPT_ELSEWHERE_BYTES];
+        memcpy(allowed_bytes, denied_bytes, sizeof allowed_bytes);
+        allowed_bytes[5] = 1;
+        allowed_bytes[14] = 0;
+        struct bytes done = make_reply(reply, START_US, 3000000, NULL, 3500000);
+        assert_true(script_take_parse(make_kept(bytes, allowed_bytes, done), &take));
+        assert_int_equal(take.granted_tokens, 3);
+        assert_true(wish.verdict.allowed);
+        assert_true(take.has_earlier && take.earlier.verdict.allowed);
+        assert_true(script_take_parse(make_kept(bytes, NULL, done), &take));
+        assert_false(take.has_earlier);
+    }
+}
+
+static bool is_believed(const char *elsewhere, struct bytes reply) {
+    struct store_wish wish = {.cost_tokens = 3};
+    struct store_take take = {.part = &part, .wishes = &wish, .n_wishes = 1, .memo = &memo};
+    uint8_t bytes[256];
+    return script_take_parse(make_kept(bytes, elsewhere, reply), &take);
+}
+
+static void test_what_cannot_have_been_said_elsewhere_is_refused(void **state) {
+    (void)state;
+    uint8_t reply[128], bytes[256];
+    char said[SCRIPT_ELSEWHERE_BYTES];
+    struct bytes done = make_reply(reply, START_US, 3000000, NULL, 3500000);
+    assert_true(is_believed(denied_bytes, denial));
+    assert_false(is_believed(denied_bytes, done)); /* denied, and yet decided here */
+    assert_false(is_believed(NULL, denial));       /* by nobody */
+    memcpy(said, denied_bytes, sizeof said);
+    said[5] = 1;
+    assert_false(is_believed(said, done)); /* allowed, and yet to be tried again */
+    said[14] = 0;
+    assert_true(is_believed(said, done));
+    assert_false(is_believed(said, denial));
+    said[5] = 2;
+    assert_false(is_believed(said, done));
+    for (size_t at = 6; at < sizeof said; at += 8) { /* numbers beyond 2^53, and times before now */
+        memcpy(said, denied_bytes, sizeof said);
+        memset(said + at, 0x7f, 8);
+        assert_false(is_believed(said, denial));
+        memset(said + at, 0x80, 8);
+        assert_false(is_believed(said, denial));
+    }
+    struct store_wish wish = {.cost_tokens = 3};
+    struct store_take take = {.part = &part, .wishes = &wish, .n_wishes = 1, .memo = &memo};
+    struct bytes kept = make_kept(bytes, denied_bytes, denial);
+    for (size_t n = 0; n < kept.len; n++) {
+        assert_false(script_take_parse((struct bytes){bytes, n}, &take));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_argument_is_packed_as_documented),
+        cmocka_unit_test(test_what_was_said_elsewhere_is_packed_behind_the_memo),
+        cmocka_unit_test(test_figures_beyond_the_bounds_are_packed_as_those),
         cmocka_unit_test(test_the_largest_argument_fits),
         cmocka_unit_test(test_what_the_store_does_not_allow_is_not_packed),
         cmocka_unit_test(test_reply_tells_every_verdict),
         cmocka_unit_test(test_reply_that_contradicts_the_rules_is_refused),
         cmocka_unit_test(test_cut_replies_are_refused),
         cmocka_unit_test(test_a_repeated_reply_brings_the_first_answer),
+        cmocka_unit_test(test_a_repeated_part_may_be_more_than_the_wish_of_now),
+        cmocka_unit_test(test_a_denial_elsewhere_is_fresh_only_if_it_was_told),
+        cmocka_unit_test(test_what_was_said_elsewhere_is_told_again),
+        cmocka_unit_test(test_what_cannot_have_been_said_elsewhere_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
