@@ -88,6 +88,13 @@ static enum store_answer answer_of(const struct note *memo, const struct store_m
     return is_same ? STORE_REPEATED : STORE_KEY_REUSED;
 }
 
+/* The quota may have fewer limits by now: then the answer stands, and the first one is named for it. */
+static struct bucket_verdict verdict_of(const struct note *memo, const struct quota_part *part) {
+    struct bucket_verdict verdict = memo->verdict;
+    verdict.limit_index = verdict.limit_index < part->n_limits ? verdict.limit_index : 0;
+    return verdict;
+}
+
 static void unclaim(const struct claimed *claimed) {
     if (claimed->memo != NULL) {
         notes_remove(claimed->memo);
@@ -103,7 +110,7 @@ static void take_again(struct store_take *take, const struct note *memo) {
     take->answer = answer_of(memo, take->memo);
     if (take->answer == STORE_REPEATED) {
         take->granted_tokens = memo->tokens;
-        take->wishes[0].verdict = memo->verdict;
+        take->wishes[0].verdict = verdict_of(memo, take->part);
         take->has_earlier = memo->has_elsewhere;
         take->earlier = memo->elsewhere;
         memcpy(take->reservation_id, memo->reservation_id, STORE_RESERVATION_ID_BYTES);
@@ -218,7 +225,7 @@ static void give_again(struct store_give *give, const struct note *memo) {
         give->is_unknown = memo->is_unknown;
         give->reserved_tokens = memo->tokens;
         give->booked_utok = memo->booked_utok;
-        give->verdict = memo->verdict;
+        give->verdict = verdict_of(memo, give->part);
     }
 }
 

@@ -190,6 +190,31 @@ static void test_what_was_decided_elsewhere_is_told_again(void **state) {
     teardown(&bench);
 }
 
+static void test_an_answer_of_a_quota_that_had_more_limits_names_one_it_has(void **state) {
+    (void)state;
+    struct bench bench;
+    setup(&bench, 64);
+    const struct bucket_limit ten_and_three[] = {ten[0],
+                                                 {.id = 8, .count = 1, .period_s = 1, .burst_utok = 3000000}};
+    const struct quota_part both = {.n_limits = 2, .limits = ten_and_three};
+    struct store_memo memo = memo_of("order 7", 1), refund = memo_of("refund 7", 1);
+    bench.wishes[0].cost_tokens = 4;
+    bench.take = (struct store_take){
+        .part = &both, .hash = {.low = 1, .high = 1}, .wishes = bench.wishes, .n_wishes = 1, .memo = &memo};
+    assert_int_equal(store_take(bench.store, &bench.take, 0), STORE_DONE);
+    assert_int_equal(bench.wishes[0].verdict.limit_index, 1);
+    assert_int_equal(take(&bench, 1, 4, 0, &memo, NULL), STORE_OK);
+    assert_int_equal(bench.take.answer, STORE_REPEATED);
+    assert_int_equal(bench.wishes[0].verdict.limit_index, 0);
+    bench.give =
+        (struct store_give){.part = &both, .hash = {.low = 1, .high = 1}, .tokens = 1, .memo = &refund};
+    assert_int_equal(store_give(bench.store, &bench.give, 0), STORE_DONE);
+    assert_int_equal(bench.give.verdict.limit_index, 1);
+    assert_int_equal(give(&bench, 1, 1, 0, &refund, NULL), STORE_OK);
+    assert_int_equal(bench.give.verdict.limit_index, 0);
+    teardown(&bench);
+}
+
 static void test_a_refund_stays_within_the_bounds(void **state) {
     (void)state;
     struct bench bench;
@@ -308,6 +333,7 @@ int main(void) {
         cmocka_unit_test(test_a_repeated_take_takes_nothing),
         cmocka_unit_test(test_a_denial_is_repeated_as_well),
         cmocka_unit_test(test_what_was_decided_elsewhere_is_told_again),
+        cmocka_unit_test(test_an_answer_of_a_quota_that_had_more_limits_names_one_it_has),
         cmocka_unit_test(test_a_refund_stays_within_the_bounds),
         cmocka_unit_test(test_a_reservation_is_settled_once),
         cmocka_unit_test(test_a_reservation_that_ended_stands),
