@@ -3,6 +3,10 @@
  * A take that has an idempotency key, or reserves, goes to the first record of the quota by itself, when the others
  * have granted: the note is written by the same script that takes the tokens. So of two calls with one key, whichever
  * frontends they reach, one takes; the other one is told its answer and gives back what it took of the other records.
+ * When one of the others has denied it, a call with a key goes to the first record all the same, and takes nothing there:
+ * if it was answered before, so it is again, and if not its denial is noted. What the others came to is kept with every
+ * note, so that a repeat can be told which limit decided. If the first record cannot be asked, the denial stands without a
+ * note; one by a local bucket or a policy is never noted.
  *
  * A refund or a settlement asks the first record, which knows whether it was done before or which reservation is
  * meant; then the others are given the same. */
@@ -29,7 +33,7 @@ struct booking {
     struct store_take take;
     struct store_wish wish;
     struct store_reservation reservation;
-    struct hash128 hash; /* of the record that is taken from */
+    struct store_elsewhere elsewhere;
     uint32_t n_gifts;
     struct gift gifts[]; /* of refunds and settlements: one for each part */
 };
@@ -72,7 +76,11 @@ static void write_memo(struct store_memo *memo, const struct limiter_call *call)
 
 bool bookings_wants(const struct limiter_call *call) {
     bool has_part = call->at_most && !call->claims[0].is_leased; /* a plain check takes all or nothing */
-    return call->kind == LIMITER_RESERVE || call->idempotency_key.len > 0 || has_part;
+    return call->kind == LIMITER_RESERVE || bookings_remembers(call) || has_part;
+}
+
+bool bookings_remembers(const struct limiter_call *call) {
+    return call->idempotency_key.len > 0;
 }
 
 /* What the reservation held goes back by itself when its time is over. */
@@ -97,39 +105,53 @@ static void note_record(const struct limiter_call *call, const struct store_take
     }
 }
 
-static void take_answer(struct limiter_call *call, int64_t now_us) {
-    struct booking *booking = call->booking_call;
+/* The first record's, of now or of then. */
+static void take_answer(struct limiter_call *call, const struct store_take *take) {
     struct claim *claim = &call->claims[0];
-    bool is_repeated = booking->take.answer == STORE_REPEATED;
-    claim->outcome = booking->take.outcome;
-    if (claim->outcome != STORE_OK) {
-        return;
-    }
     claim->source = call->limiter->store->ops->source;
-    claim->verdict = booking->wish.verdict;
-    claim->granted_tokens = booking->take.granted_tokens;
-    if (!is_repeated) {
-        note_record(call, &booking->take, now_us);
-    }
+    claim->verdict = take->wishes[0].verdict;
+    claim->granted_tokens = take->granted_tokens < call->cost_tokens ? take->granted_tokens : call->cost_tokens;
     if (claim->verdict.allowed && call->kind == LIMITER_RESERVE) {
-        memcpy(call->reservation, booking->take.reservation_id, sizeof call->reservation);
-        if (call->returns_on_timeout && !is_repeated) {
-            plan_return(call, now_us);
-        }
+        memcpy(call->reservation, take->reservation_id, sizeof call->reservation);
     }
 }
 
+/* By this call, the first of its key: here, unless the others have denied it. */
+static void end_first(struct limiter_call *call, const struct store_take *take, int64_t now_us) {
+    if (!take->is_denied_elsewhere) {
+        take_answer(call, take);
+        note_record(call, take, now_us);
+        if (call->claims[0].verdict.allowed && call->kind == LIMITER_RESERVE && call->returns_on_timeout) {
+            plan_return(call, now_us);
+        }
+    }
+    checks_decide(call, now_us);
+}
+
 /* Everything is decided: by this call, or by an earlier one, and then what was taken of the others goes back. */
-static void end_take(struct limiter_call *call, int64_t now_us) {
-    struct booking *booking = call->booking_call;
-    bool is_decided = booking->take.outcome == STORE_OK;
-    if (is_decided && booking->take.answer == STORE_KEY_REUSED) {
+static void end_answered(struct limiter_call *call, const struct store_take *take, int64_t now_us) {
+    switch (take->answer) {
+    case STORE_FRESH:
+        end_first(call, take, now_us);
+        break;
+    case STORE_REPEATED:
+        take_answer(call, take);
+        checks_recall(call, take->has_earlier ? &take->earlier : NULL, now_us);
+        break;
+    case STORE_KEY_REUSED:
         call->outcome = LIMITER_KEY_REUSED;
         call->claims[0].granted_tokens = 0;
         checks_drop(call, now_us);
+        break;
+    }
+}
+
+static void end_take(struct limiter_call *call, int64_t now_us) {
+    struct booking *booking = call->booking_call;
+    if (booking->take.outcome == STORE_OK) {
+        end_answered(call, &booking->take, now_us);
     } else {
-        call->is_repeated = is_decided && booking->take.answer == STORE_REPEATED;
-        take_answer(call, now_us);
+        call->claims[0].outcome = booking->take.outcome;
         checks_decide(call, now_us);
     }
     call->booking_call = NULL;
@@ -148,8 +170,10 @@ static int64_t deadline_of(const struct limiter_call *call, int64_t now_us) {
     return call->store_deadline_us < latest_us ? call->store_deadline_us : latest_us;
 }
 
-static void write_take(struct booking *booking, struct limiter_call *call, int64_t now_us) {
+static void write_take(struct booking *booking, struct limiter_call *call, bool is_denied, int64_t now_us) {
     const struct claim *claim = &call->claims[0];
+    bool is_remembered = bookings_remembers(call);
+    bool has_sum = is_remembered && checks_sum_up(call, !is_denied, &booking->elsewhere);
     int64_t grace_us = call->returns_on_timeout ? RETURN_GRACE_US : 0;
     booking->call = call;
     booking->wish.cost_tokens = claim->cost_tokens;
@@ -163,21 +187,23 @@ static void write_take(struct booking *booking, struct limiter_call *call, int64
         .wishes = &booking->wish,
         .n_wishes = 1,
         .at_most = call->at_most,
-        .memo = call->idempotency_key.len > 0 ? &booking->memo : NULL,
+        .memo = is_remembered ? &booking->memo : NULL,
         .reservation = call->kind == LIMITER_RESERVE ? &booking->reservation : NULL,
+        .elsewhere = has_sum ? &booking->elsewhere : NULL,
+        .is_denied_elsewhere = is_denied,
         .deadline_us = deadline_of(call, now_us),
         .done = take_on_done,
     };
 }
 
-enum limiter_progress bookings_take(struct limiter_call *call, int64_t now_us) {
+enum limiter_progress bookings_take(struct limiter_call *call, bool is_denied, int64_t now_us) {
     call->booking_call = calloc(1, sizeof *call->booking_call);
     if (call->booking_call == NULL) {
         call->claims[0].outcome = STORE_NO_MEMORY;
         checks_decide(call, now_us);
         return LIMITER_DONE;
     }
-    write_take(call->booking_call, call, now_us);
+    write_take(call->booking_call, call, is_denied, now_us);
     if (store_take(call->limiter->store, &call->booking_call->take, now_us) == STORE_PENDING) {
         return LIMITER_PENDING;
     }
@@ -245,7 +271,7 @@ static bool start_gift(struct booking *booking, uint32_t i, int64_t tokens, int6
         .name = limiter_name_of(call, part),
         .tokens = tokens,
         .reservation_id = settles ? call->reservation : NULL,
-        .memo = i == 0 && call->idempotency_key.len > 0 ? &booking->memo : NULL,
+        .memo = i == 0 && bookings_remembers(call) ? &booking->memo : NULL,
         .deadline_us = deadline_of(call, now_us),
         .done = gift_on_done,
     };

@@ -151,6 +151,7 @@ static void give_back_from(struct limiter_call *call, uint32_t first, int64_t no
         if (claim->source == DECISION_LOCAL) {
             fallback_give_back(call->limiter->options.fallback, claim->hash, claim->part, claim->granted_tokens,
                                now_us);
+            claim->granted_tokens = 0;
         } else {
             accounts_give_back(call->limiter->accounts, claim, claim->granted_tokens, now_us);
             accounts_keep(claim);
@@ -261,11 +262,7 @@ static void end(struct limiter_call *call, bool is_granted, int64_t now_us) {
     if (call->outcome == LIMITER_DECIDED) {
         decide(call, is_granted);
     }
-    if (call->is_repeated) {
-        call->decision.repeated = true;
-        call->decision.granted_tokens = call->claims[0].granted_tokens;
-        give_back_from(call, 1, now_us);
-    } else if (is_granted) {
+    if (is_granted) {
         call->decision.granted_tokens = call->kind == LIMITER_PEEK ? 0 : least_granted(call, 0);
         keep_all(call, call->decision.granted_tokens, now_us);
     } else {
@@ -280,6 +277,57 @@ void checks_decide(struct limiter_call *call, int64_t now_us) {
 
 void checks_drop(struct limiter_call *call, int64_t now_us) {
     give_back_from(call, 0, now_us);
+    free_claims(call);
+}
+
+/* ---- what is told again ---- */
+
+bool checks_sum_up(const struct limiter_call *call, bool is_allowed, struct store_elsewhere *sum) {
+    const struct claim *deciding = find_deciding(call, is_allowed);
+    if (deciding == NULL || deciding->limit_is_unknown || (!is_allowed && deciding->source == DECISION_LOCAL)) {
+        return false;
+    }
+    sum->limit_id = deciding->part->limits[deciding->verdict.limit_index].id;
+    sum->verdict = deciding->verdict;
+    for (uint32_t i = 1; is_allowed && i < n_claims(call); i++) {
+        int64_t wait_us = call->claims[i].verdict.wait_us;
+        sum->verdict.wait_us = wait_us > sum->verdict.wait_us ? wait_us : sum->verdict.wait_us;
+    }
+    return true;
+}
+
+/* The claim on the limit's part says what it said then. False: the quota has no such limit any more. */
+static bool recall_limit(struct limiter_call *call, const struct store_elsewhere *earlier) {
+    for (uint32_t i = 1; i < n_claims(call); i++) {
+        struct claim *claim = &call->claims[i];
+        for (uint32_t j = 0; j < claim->part->n_limits; j++) {
+            if (claim->part->limits[j].id == earlier->limit_id) {
+                claim->verdict = earlier->verdict;
+                claim->verdict.limit_index = j;
+                claim->is_answered = true;
+                claim->limit_is_unknown = false;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void checks_recall(struct limiter_call *call, const struct store_elsewhere *earlier, int64_t now_us) {
+    struct claim *first = &call->claims[0];
+    bool is_denied = earlier != NULL && !earlier->verdict.allowed;
+    give_back_from(call, 1, now_us);
+    for (uint32_t i = 1; i < n_claims(call); i++) {
+        call->claims[i].source = first->source;
+        call->claims[i].verdict = (struct bucket_verdict){0};
+        call->claims[i].is_answered = false;
+    }
+    bool is_recalled = earlier != NULL && recall_limit(call, earlier);
+    first->is_answered = !is_denied || !is_recalled;
+    first->limit_is_unknown = is_denied;
+    decide(call, first->verdict.allowed && !is_denied);
+    call->decision.repeated = true;
+    call->decision.granted_tokens = first->granted_tokens;
     free_claims(call);
 }
 
@@ -300,7 +348,7 @@ static enum limiter_progress ask_first(struct limiter_call *call, int64_t now_us
     first->cost_tokens = least_granted(call, 1);
     if (bookings_wants(call)) {
         first->is_asked = true;
-        return bookings_take(call, now_us);
+        return bookings_take(call, false, now_us);
     }
     if (ask(call, 0, now_us) == CLAIM_PENDING) {
         return LIMITER_PENDING;
@@ -309,10 +357,14 @@ static enum limiter_progress ask_first(struct limiter_call *call, int64_t now_us
     return LIMITER_DONE;
 }
 
-/* The others have their answers. */
+/* The others have their answers. If they deny it, none of them keeps anything, whatever is known of it at the first. */
 static enum limiter_progress go_on(struct limiter_call *call, int64_t now_us) {
     if (judge(call, 1, now_us)) {
         return ask_first(call, now_us);
+    }
+    if (call->outcome == LIMITER_DECIDED && bookings_remembers(call)) {
+        give_back_from(call, 1, now_us);
+        return bookings_take(call, true, now_us);
     }
     end(call, false, now_us);
     return LIMITER_DONE;

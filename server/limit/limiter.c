@@ -252,7 +252,7 @@ static void begin(struct limiter *limiter, struct limiter_call *call) {
     call->hotkey = 0;
     call->n_pending = 0;
     call->booking_call = NULL;
-    call->is_repeated = call->is_degraded = false;
+    call->is_degraded = false;
 }
 
 enum limiter_progress limiter_check(struct limiter *limiter, struct limiter_call *call, int64_t now_us) {

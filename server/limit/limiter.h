@@ -10,8 +10,8 @@
  *                 └ one that denies → the others get back what they gave: all or nothing
  *
  * What is to happen once (an idempotency key, a reservation) is noted beside the quota's first record, by the same
- * script that takes the tokens; see bookings.c. A quota in shadow mode is decided like any other, and what came of it
- * is then allowed.
+ * script that takes the tokens; so is, of a call with a key, a denial by the other records. See bookings.c. A quota in
+ * shadow mode is decided like any other, and what came of it is then allowed.
  *
  * One thread. Sees time and the store only as arguments, so that the whole decision runs in virtual time. */
 #ifndef SLUICE_LIMIT_LIMITER_H
@@ -171,7 +171,6 @@ struct limiter_call {
     struct claim *claims;         /* one of each part, in their order: `claim`, or an array */
     struct look *looks;           /* peeks.c's */
     struct booking *booking_call; /* bookings.c's */
-    bool is_repeated;             /* by the first part: an earlier call was decided so */
     struct claim claim;           /* need not be set to anything before */
 };
 

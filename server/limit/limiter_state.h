@@ -55,6 +55,12 @@ enum limiter_progress checks_start(struct limiter_call *call, int64_t now_us);
 bool checks_make_claims(struct limiter_call *call) __attribute__((warn_unused_result));
 /* All claims have their answers, those that were asked. The claims are gone then. */
 void checks_decide(struct limiter_call *call, int64_t now_us);
+/* What the parts beyond the first came to, which have their answers: of those that allowed it, or denied it, what
+ * decides. False: nothing that may be kept, since nobody decided, or the store did not. */
+bool checks_sum_up(const struct limiter_call *call, bool is_allowed, struct store_elsewhere *sum);
+/* An earlier call was decided so: by the first part's claim, and by what the others had come to then (NULL: there were
+ * none), whatever they say now. The claims are gone then. */
+void checks_recall(struct limiter_call *call, const struct store_elsewhere *earlier, int64_t now_us);
 /* None of what was taken is needed; the claims are gone then. */
 void checks_drop(struct limiter_call *call, int64_t now_us);
 
@@ -65,8 +71,11 @@ enum limiter_progress peeks_start(struct limiter_call *call, int64_t now_us);
 /* ---- bookings.c: what is noted beside a record, and what goes back ---- */
 
 bool bookings_wants(const struct limiter_call *call);
-/* Asks for the first part's claim by a call that is done once. */
-enum limiter_progress bookings_take(struct limiter_call *call, int64_t now_us);
+/* Is a denial remembered as well? */
+bool bookings_remembers(const struct limiter_call *call);
+/* Asks for the first part's claim by a call that is done once. `is_denied`: the other parts have denied it, so nothing is
+ * asked for; but if it was answered before, that is the answer. */
+enum limiter_progress bookings_take(struct limiter_call *call, bool is_denied, int64_t now_us);
 /* A refund or a settlement. */
 enum limiter_progress bookings_give(struct limiter_call *call, int64_t now_us);
 /* Gives back reservations whose time is over. */

@@ -46,16 +46,19 @@ static bool check_several(void *arg) {
 
 static bool book(void *arg) {
     struct limiter_bench *bench = arg;
-    struct bench_call calls[4] = {bench_call_of(LIMITER_RESERVE, 4), bench_call_of(LIMITER_CHECK, 2),
-                                  bench_call_of(LIMITER_REFUND, 1), bench_call_of(LIMITER_RESERVE, 1)};
+    enum { N_CALLS = 5 };
+    struct bench_call calls[N_CALLS] = {bench_call_of(LIMITER_RESERVE, 4), bench_call_of(LIMITER_CHECK, 2),
+                                        bench_call_of(LIMITER_REFUND, 1), bench_call_of(LIMITER_RESERVE, 1),
+                                        bench_call_of(LIMITER_CHECK, 101)}; /* more than anybody is allowed */
     calls[1].names[3][0] = 'k';
+    calls[4].names[3][0] = 'd';
     for (int i = 0; i < 4; i += 3) {
         calls[i].call.reservation[0] = (uint8_t)(i + 1);
         calls[i].call.ttl_us = 20000;
         calls[i].call.returns_on_timeout = true;
     }
     failing_malloc_begin();
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < N_CALLS; i++) {
         bench_start(bench, &calls[i]);
     }
     let_pass(bench);
@@ -63,9 +66,10 @@ static bool book(void *arg) {
     let_pass(bench);
     failing_malloc_end();
     bool are_whole = true;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < N_CALLS; i++) {
         are_whole = is_whole(&calls[i]) && are_whole;
     }
+    assert_int_equal(calls[4].call.decision.granted_tokens, 0);
     uint64_t n_back = metric_get(&bench->metrics.timeouts);
     assert_true(!are_whole || n_back == 2 || failing_malloc_has_failed());
     return are_whole && n_back == 2;

@@ -1,0 +1,264 @@
+/* test_repeats.c — idempotency keys where a limit is shared by many keys, by two frontends and a real Redis Cluster: a
+ * repeat is told the first answer, whatever the shared limit says by then, and takes nothing. */
+#include "tests/system/cluster.h"
+#include "tests/system/raw_client.h"
+
+static const char quotas[] = "tenants:\n"
+                             "  t:\n"
+                             "    r: { limits: [ { name: per_key, rate: 1/month, burst: 10 },\n"
+                             "      { name: treaty, rate: 1/month, burst: 30, scope: tenant } ] }\n";
+
+enum { N_FRONTENDS = 2, TREATY_BURST = 30, AWAIT_MS = 6000, TTL_MS = 30000 };
+
+struct world {
+    struct harness *harness;
+    struct cluster cluster;
+    struct frontend frontends[N_FRONTENDS];
+    struct raw_client *raw[N_FRONTENDS]; /* a connection to each, new for each test */
+    unsigned n_others;                   /* keys that were used to use up what is shared */
+};
+
+static int open_world(void **state) {
+    struct world *world = calloc(1, sizeof *world);
+    char path[HARNESS_PATH_BYTES];
+    assert_non_null(world);
+    *state = world;
+    world->harness = harness_open();
+    cluster_start(world->harness, &world->cluster);
+    harness_write(world->harness, "quotas.yaml", quotas, path);
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        FRONTEND_START(world->harness, &world->frontends[i], "--quotas", path, "--redis-nodes",
+                       world->cluster.nodes, "--workers", "1");
+        frontend_await_status(&world->frontends[i], "/readyz", 200);
+    }
+    return 0;
+}
+
+static int close_world(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        frontend_stop(&world->frontends[i]);
+    }
+    harness_close(&world->harness);
+    free(world);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+static struct wire_bytes text(const char *string) {
+    return (struct wire_bytes){(const uint8_t *)string, strlen(string)};
+}
+
+/* So many tokens of a key, with an idempotency key unless that is NULL. */
+static struct wire_check some_of(const char *key, uint64_t tokens, const char *idempotency_key) {
+    struct wire_check check = raw_check_of("t", "r", key);
+    check.cost = tokens;
+    check.idempotency_key = text(idempotency_key != NULL ? idempotency_key : "");
+    return check;
+}
+
+static const struct wire_response *call(struct raw_client *raw, enum wire_call kind, struct wire_check check) {
+    raw->request =
+        (struct wire_request){.id = 9, .call = kind, .ttl_ms = TTL_MS, .n_checks = 1, .checks[0] = check};
+    raw_send(raw, &raw->request);
+    const struct wire_response *response = raw_receive(raw);
+    assert_int_equal(response->id, 9);
+    return response;
+}
+
+static void refund(struct raw_client *raw, const char *key, uint64_t tokens) {
+    assert_int_equal(call(raw, WIRE_CALL_REFUND, some_of(key, tokens, NULL))->status, WIRE_OK);
+}
+
+static void expect_key_reused(struct raw_client *raw, struct wire_check check) {
+    const struct wire_response *response = call(raw, WIRE_CALL_CHECK, check);
+    assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
+    assert_memory_equal(response->message.data, "idempotency_key: was used", 25);
+}
+
+static double level_of(const struct frontend *frontend, const char *key, const char *limit) {
+    char path[128], body[4096], name[64];
+    snprintf(path, sizeof path, "/v1/tenants/t/buckets/r/%s", key);
+    assert_int_equal(frontend_get(frontend, path, body, sizeof body), 200);
+    snprintf(name, sizeof name, "{\"name\":\"%s\",", limit);
+    const char *at = strstr(body, name);
+    at = at != NULL ? strstr(at, "\"level\":") : NULL;
+    assert_non_null(at);
+    return strtod(at + strlen("\"level\":"), NULL);
+}
+
+/* What frontends hold on lease comes back; a level then stands still, but for the little that a month gives. */
+static void await_level(const struct world *world, const char *key, const char *limit, double level) {
+    int64_t deadline_us = harness_now_us() + AWAIT_MS * INT64_C(1000);
+    double seen;
+    while ((seen = level_of(&world->frontends[0], key, limit)) < level || seen > level + 0.01) {
+        if (harness_now_us() > deadline_us) {
+            fail_msg("%s of %s has %f left, and should have %f", limit, key, seen, level);
+        }
+        harness_sleep_ms(20);
+    }
+}
+
+/* ---- the shared limit ---- */
+
+/* By other keys, so many tokens, all of which are there. */
+static void use_up(struct world *world, uint64_t tokens) {
+    await_level(world, "other", "treaty", (double)tokens);
+    while (tokens > 0) {
+        char key[16];
+        snprintf(key, sizeof key, "other %u", world->n_others++);
+        struct wire_check check = some_of(key, tokens < 10 ? tokens : 10, NULL);
+        assert_int_equal(raw_decide(world->raw[0], check)->verdict, WIRE_ALLOW);
+        tokens -= check.cost;
+    }
+    await_level(world, "other", "treaty", 0);
+}
+
+/* At a frontend, which then knows that its denials are over. While some are on lease there is no room for them. */
+static void refill(const struct world *world, size_t frontend, uint64_t tokens) {
+    int64_t deadline_us = harness_now_us() + AWAIT_MS * INT64_C(1000);
+    double lacking = (double)tokens - level_of(&world->frontends[0], "nobody", "treaty");
+    do {
+        assert_true(harness_now_us() < deadline_us);
+        refund(world->raw[frontend], "nobody", lacking < 1 ? 1 : (uint64_t)(lacking + 0.5));
+        harness_sleep_ms(20);
+        lacking = (double)tokens - level_of(&world->frontends[0], "nobody", "treaty");
+    } while (lacking > 0);
+}
+
+static int begin(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        world->raw[i] = raw_open(&world->frontends[i]);
+    }
+    refill(world, 0, TREATY_BURST);
+    return 0;
+}
+
+static int end(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        raw_close(&world->raw[i]);
+    }
+    return 0;
+}
+
+/* ---- the answers ---- */
+
+struct answer {
+    enum wire_verdict verdict;
+    uint64_t granted, limit, remaining, retry_after_us, reset_after_us;
+    char limit_name[WIRE_LIMIT_NAME_MAX_BYTES + 1];
+};
+
+static struct answer answer_of(const struct wire_decision *decision) {
+    struct answer answer = {.verdict = decision->verdict,
+                            .granted = decision->granted,
+                            .limit = decision->limit,
+                            .remaining = decision->remaining,
+                            .retry_after_us = decision->retry_after_us,
+                            .reset_after_us = decision->reset_after_us};
+    assert_false(decision->degraded);
+    assert_in_range(decision->limit_name.len, 0, WIRE_LIMIT_NAME_MAX_BYTES);
+    memcpy(answer.limit_name, decision->limit_name.data, decision->limit_name.len);
+    return answer;
+}
+
+static struct answer ask_first(struct raw_client *raw, struct wire_check check) {
+    const struct wire_decision *decision = raw_decide(raw, check);
+    assert_false(decision->repeated);
+    return answer_of(decision);
+}
+
+/* By each frontend, twice. */
+static void expect_repeats(const struct world *world, struct wire_check check, const struct answer *first) {
+    for (size_t i = 0; i < 2 * N_FRONTENDS; i++) {
+        const struct wire_decision *decision = raw_decide(world->raw[i % N_FRONTENDS], check);
+        assert_true(decision->repeated);
+        struct answer answer = answer_of(decision);
+        assert_int_equal(answer.verdict, first->verdict);
+        assert_int_equal(answer.granted, first->granted);
+        assert_string_equal(answer.limit_name, first->limit_name);
+        assert_int_equal(answer.limit, first->limit);
+        assert_int_equal(answer.remaining, first->remaining);
+        assert_int_equal(answer.retry_after_us, first->retry_after_us);
+        assert_int_equal(answer.reset_after_us, first->reset_after_us);
+    }
+}
+
+static void test_what_was_allowed_stays_so_when_the_shared_limit_denies(void **state) {
+    struct world *world = *state;
+    struct answer first = ask_first(world->raw[0], some_of("ann", 4, "k"));
+    assert_int_equal(first.verdict, WIRE_ALLOW);
+    assert_string_equal(first.limit_name, "per_key");
+    use_up(world, TREATY_BURST - 4);
+    assert_int_equal(raw_decide(world->raw[1], some_of("ann", 4, NULL))->verdict, WIRE_DENY);
+    expect_repeats(world, some_of("ann", 4, "k"), &first);
+    await_level(world, "ann", "per_key", 6);
+    await_level(world, "ann", "treaty", 0);
+}
+
+static void test_what_the_shared_limit_decided_is_named_again(void **state) {
+    struct world *world = *state;
+    use_up(world, TREATY_BURST);
+    refill(world, 1, 9);
+    struct answer first = ask_first(world->raw[1], some_of("bea", 4, "k"));
+    assert_int_equal(first.verdict, WIRE_ALLOW);
+    assert_string_equal(first.limit_name, "treaty");
+    assert_int_equal(first.remaining, 5);
+    expect_repeats(world, some_of("bea", 4, "k"), &first);
+    await_level(world, "bea", "treaty", 5);
+    await_level(world, "bea", "per_key", 6);
+}
+
+static void test_what_the_shared_limit_denied_stays_denied(void **state) {
+    struct world *world = *state;
+    use_up(world, TREATY_BURST);
+    struct answer first = ask_first(world->raw[1], some_of("cal", 4, "k"));
+    assert_int_equal(first.verdict, WIRE_DENY);
+    assert_string_equal(first.limit_name, "treaty");
+    assert_int_equal(first.limit, TREATY_BURST);
+    assert_int_equal(first.granted, 0);
+    assert_true(first.retry_after_us > 0);
+    expect_repeats(world, some_of("cal", 4, "k"), &first);
+    expect_key_reused(world->raw[0], some_of("cal", 3, "k"));
+    refill(world, 0, TREATY_BURST);
+    expect_repeats(world, some_of("cal", 4, "k"), &first);
+    expect_key_reused(world->raw[0], some_of("cal", 3, "k"));
+    await_level(world, "cal", "treaty", TREATY_BURST);
+    await_level(world, "cal", "per_key", 10);
+    assert_int_equal(ask_first(world->raw[0], some_of("cal", 4, "another")).verdict, WIRE_ALLOW);
+}
+
+static void test_a_repeated_reserve_has_its_reservation(void **state) {
+    struct world *world = *state;
+    uint8_t id[WIRE_RESERVATION_ID_BYTES];
+    const struct wire_response *response = call(world->raw[0], WIRE_CALL_RESERVE, some_of("dan", 4, "k"));
+    assert_int_equal(response->reservation_id.len, sizeof id);
+    memcpy(id, response->reservation_id.data, sizeof id);
+    use_up(world, TREATY_BURST - 4);
+    for (size_t i = 0; i < N_FRONTENDS; i++) {
+        response = call(world->raw[i], WIRE_CALL_RESERVE, some_of("dan", 4, "k"));
+        assert_int_equal(response->items[0].decision.verdict, WIRE_ALLOW);
+        assert_true(response->items[0].decision.repeated);
+        assert_int_equal(response->reservation_id.len, sizeof id);
+        assert_memory_equal(response->reservation_id.data, id, sizeof id);
+        response = call(world->raw[i], WIRE_CALL_RESERVE, some_of("eva", 4, "k"));
+        assert_int_equal(response->items[0].decision.verdict, WIRE_DENY);
+        assert_int_equal(response->items[0].decision.repeated, i > 0);
+        assert_int_equal(response->reservation_id.len, 0);
+    }
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(test_what_was_allowed_stays_so_when_the_shared_limit_denies),
+        test(test_what_the_shared_limit_decided_is_named_again),
+        test(test_what_the_shared_limit_denied_stays_denied),
+        test(test_a_repeated_reserve_has_its_reservation),
+    };
+    return cmocka_run_group_tests(tests, open_world, close_world);
+}
