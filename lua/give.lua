@@ -22,6 +22,7 @@ local call, unpack, pack = redis.call, struct.unpack, struct.pack
 local latest = 9007199254740992 -- 2^53: in the year 2255
 local key, argument, now = KEYS[1], ARGV[1], ARGV[2]
 
+-- include lib/now.lua
 -- include lib/bucket.lua
 -- include lib/record.lua
 -- include lib/memo.lua
@@ -34,12 +35,7 @@ if has_memo then
         return reply
     end
 end
-if now then
-    now = now + 0
-else
-    local time = call('TIME')
-    now = time[1] * 1000000 + time[2]
-end
+now = read_now(now)
 
 local bytes = call('GET', key)
 local record = read_record(bytes, now, argument, 11, n_limits)

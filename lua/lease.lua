@@ -18,15 +18,12 @@
 local call, unpack, pack = redis.call, struct.unpack, struct.pack
 local key, argument, now = KEYS[1], ARGV[1], ARGV[2]
 local latest = 9007199254740992 -- 2^53: in the year 2255
-if now then
-    now = now + 0
-else
-    local time = call('TIME')
-    now = time[1] * 1000000 + time[2]
-end
 
+-- include lib/now.lua
 -- include lib/bucket.lua
 -- include lib/record.lua
+
+now = read_now(now)
 
 local flags, told_epoch, told_tokens, told_unused, need, extra, seen, pace, lease_us =
     unpack('<Bi8i8i8i8i8i8i8i8', argument)

@@ -28,6 +28,7 @@ local call, unpack, pack = redis.call, struct.unpack, struct.pack
 local latest = 9007199254740992 -- 2^53: in the year 2255
 local key, argument, now = KEYS[1], ARGV[1], ARGV[2]
 
+-- include lib/now.lua
 -- include lib/bucket.lua
 -- include lib/record.lua
 -- include lib/memo.lua
@@ -54,12 +55,7 @@ if is_denied then
     end
     return '\5'
 end
-if now then
-    now = now + 0
-else
-    local time = call('TIME')
-    now = time[1] * 1000000 + time[2]
-end
+now = read_now(now)
 
 local bytes = call('GET', key)
 local record = read_record(bytes, now, argument, 3, n_limits)
