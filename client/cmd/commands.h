@@ -1,4 +1,5 @@
-/* commands.h — the commands of `sluice`; each lives in its own cmd_*.c and knows nothing of the others. */
+/* commands.h — the commands of `sluice`; each lives in its own cmd_*.c, refund and settle in one, and
+ * knows nothing of the others. */
 #ifndef SLUICE_CLIENT_CMD_COMMANDS_H
 #define SLUICE_CLIENT_CMD_COMMANDS_H
 
