@@ -15,6 +15,7 @@ enum {
     STOP_LIMIT_MS = 30000,
     STATUS_LIMIT_MS = 30000,
     METRIC_LIMIT_MS = 10000,
+    LEVEL_LIMIT_MS = 10000,
     PAGE_BYTES = 64 * 1024,
     MAX_WORDS = 48,
 };
@@ -193,5 +194,30 @@ void frontend_await_metric(const struct frontend *frontend, const char *series, 
             fail_msg("%s is %llu, not %llu", series, (unsigned long long)seen, (unsigned long long)value);
         }
         harness_sleep_ms(10);
+    }
+}
+
+static const double level_slack = 0.01;
+
+double frontend_level(const struct frontend *frontend, const char *bucket, const char *limit) {
+    char path[128], body[4096], name[64];
+    snprintf(path, sizeof path, "/v1/tenants/%s", bucket);
+    assert_int_equal(frontend_get(frontend, path, body, sizeof body), 200);
+    snprintf(name, sizeof name, "{\"name\":\"%s\",", limit);
+    const char *at = strstr(body, name);
+    at = at != NULL ? strstr(at, "\"level\":") : NULL;
+    assert_non_null(at);
+    return strtod(at + strlen("\"level\":"), NULL);
+}
+
+void frontend_await_level(const struct frontend *frontend, const char *bucket, const char *limit,
+                          double level) {
+    int64_t deadline_us = harness_now_us() + LEVEL_LIMIT_MS * INT64_C(1000);
+    double seen;
+    while ((seen = frontend_level(frontend, bucket, limit)) < level || seen > level + level_slack) {
+        if (harness_now_us() > deadline_us) {
+            fail_msg("%s of %s has %f left, and should have %f", limit, bucket, seen, level);
+        }
+        harness_sleep_ms(20);
     }
 }

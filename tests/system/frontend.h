@@ -38,6 +38,12 @@ uint64_t frontend_metric(const struct frontend *frontend, const char *series);
 /* Waits until the metric has the value; fails the test after 10 s. */
 void frontend_await_metric(const struct frontend *frontend, const char *series, uint64_t value);
 
+/* What is left in a limit of a bucket; `bucket` as the admin API has it: acme/buckets/api.read/alice. */
+double frontend_level(const struct frontend *frontend, const char *bucket, const char *limit);
+/* Waits until there is that much, but for the little that a slow limit gains meanwhile: what is on lease comes back. Fails
+ * the test after 10 s. */
+void frontend_await_level(const struct frontend *frontend, const char *bucket, const char *limit, double level);
+
 /* A connected socket to a port of 127.0.0.1, or -1. */
 int connect_to(uint16_t port);
 

@@ -77,27 +77,10 @@ static void expect_key_reused(struct raw_client *raw, struct wire_check check) {
     assert_memory_equal(response->message.data, "idempotency_key: was used", 25);
 }
 
-static double level_of(const struct frontend *frontend, const char *key, const char *limit) {
-    char path[128], body[4096], name[64];
-    snprintf(path, sizeof path, "/v1/tenants/t/buckets/r/%s", key);
-    assert_int_equal(frontend_get(frontend, path, body, sizeof body), 200);
-    snprintf(name, sizeof name, "{\"name\":\"%s\",", limit);
-    const char *at = strstr(body, name);
-    at = at != NULL ? strstr(at, "\"level\":") : NULL;
-    assert_non_null(at);
-    return strtod(at + strlen("\"level\":"), NULL);
-}
-
-/* What frontends hold on lease comes back; a level then stands still, but for the little that a month gives. */
 static void await_level(const struct world *world, const char *key, const char *limit, double level) {
-    int64_t deadline_us = harness_now_us() + AWAIT_MS * INT64_C(1000);
-    double seen;
-    while ((seen = level_of(&world->frontends[0], key, limit)) < level || seen > level + 0.01) {
-        if (harness_now_us() > deadline_us) {
-            fail_msg("%s of %s has %f left, and should have %f", limit, key, seen, level);
-        }
-        harness_sleep_ms(20);
-    }
+    char bucket[64];
+    snprintf(bucket, sizeof bucket, "t/buckets/r/%s", key);
+    frontend_await_level(&world->frontends[0], bucket, limit, level);
 }
 
 /* ---- the shared limit ---- */
@@ -118,12 +101,12 @@ static void use_up(struct world *world, uint64_t tokens) {
 /* At a frontend, which then knows that its denials are over. While some are on lease there is no room for them. */
 static void refill(const struct world *world, size_t frontend, uint64_t tokens) {
     int64_t deadline_us = harness_now_us() + AWAIT_MS * INT64_C(1000);
-    double lacking = (double)tokens - level_of(&world->frontends[0], "nobody", "treaty");
+    double lacking = (double)tokens - frontend_level(&world->frontends[0], "t/buckets/r/nobody", "treaty");
     do {
         assert_true(harness_now_us() < deadline_us);
         refund(world->raw[frontend], "nobody", lacking < 1 ? 1 : (uint64_t)(lacking + 0.5));
         harness_sleep_ms(20);
-        lacking = (double)tokens - level_of(&world->frontends[0], "nobody", "treaty");
+        lacking = (double)tokens - frontend_level(&world->frontends[0], "t/buckets/r/nobody", "treaty");
     } while (lacking > 0);
 }
 

@@ -167,27 +167,10 @@ static void test_no_limit_of_any_scope_is_exceeded(void **state) {
 
 /* ---- one check after the other ---- */
 
-static double level_of(const struct frontend *frontend, const char *key, const char *limit) {
-    char path[128], body[4096], name[64];
-    snprintf(path, sizeof path, "/v1/tenants/" LOAD_TENANT "/buckets/slow/%s", key);
-    assert_int_equal(frontend_get(frontend, path, body, sizeof body), 200);
-    snprintf(name, sizeof name, "{\"name\":\"%s\",", limit);
-    const char *at = strstr(body, name);
-    at = at != NULL ? strstr(at, "\"level\":") : NULL;
-    assert_non_null(at);
-    return strtod(at + strlen("\"level\":"), NULL);
-}
-
-/* What is on lease comes back; a level then stands still, but for the little that a month gives. */
 static void await_level(const struct frontend *frontend, const char *key, const char *limit, double level) {
-    int64_t deadline_us = harness_now_us() + AWAIT_MS * INT64_C(1000);
-    double seen;
-    while ((seen = level_of(frontend, key, limit)) < level || seen > level + 0.01) {
-        if (harness_now_us() > deadline_us) {
-            fail_msg("%s has %f left, and should have %f", limit, seen, level);
-        }
-        harness_sleep_ms(50);
-    }
+    char bucket[64];
+    snprintf(bucket, sizeof bucket, LOAD_TENANT "/buckets/slow/%s", key);
+    frontend_await_level(frontend, bucket, limit, level);
 }
 
 /* Asks each frontend in turn. Returns how many were allowed. */
