@@ -1,22 +1,22 @@
 # hot.sh — what the cases of hot checks share; sourced by these.
 #
-# The frontend, or the Redis that it is held against, has a core of its own. On the other one is the generator, and a
-# Redis that the frontend hardly asks.
+# The frontend, or the Redis that it is held against, has a core of its own. On the other one is the generator, which
+# never sleeps, so that neither has to wake it, and a Redis that the frontend hardly asks.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with run.sh and what else it sources
 
 readonly hot_cores='server 0; generator and the Redis behind it 1'
 
 ask_denied() {
-    load "$other_core" --resource denied --keys one --batch "$batch" && hot_value
+    load "$other_core" --resource denied --keys one --batch "$batch" --spin && hot_value
 }
 
 ask_leased() {
-    load "$other_core" --resource leased --keys one --batch "$batch" && hot_value
+    load "$other_core" --resource leased --keys one --batch "$batch" --spin && hot_value
 }
 
 ask_unlimited() {
-    load "$other_core" --resource unlimited --keys one --batch "$batch" && hot_value
+    load "$other_core" --resource unlimited --keys one --batch "$batch" --spin && hot_value
 }
 
 hot_value() {
@@ -27,7 +27,7 @@ hot_value() {
 }
 
 get_existing() {
-    load_redis "$other_core" get --keys 1000000 || return
+    load_redis "$other_core" get --keys 1000000 --spin || return
     value=$(line_figure rate_per_s)
 }
 
