@@ -6,7 +6,8 @@
 -- KEYS[3]  with flag 8: the reservation; else likewise
 -- ARGV[1]  '<BBi8' flags, n_limits, tokens_utok; for each limit '<I4i8i8i8' as in check.lua; with flag 4 the memo
 --          (lib/memo.lua). Flag 8: tokens is what was spent of the reservation; it ends, and the record gains what was
---          reserved less that. Without it the record gains tokens. A gain below 0 is a loss
+--          reserved less that. Without it the record gains tokens. A gain below 0 is a loss. Flag 1: it is a refund of
+--          what was spent
 -- ARGV[2]  the time, for tests only
 -- Reply    '<Bi8i8i8' 1, now_us, reserved_utok (without flag 8: 0), booked_utok: the gain of
 --          the limit that gained or lost the least;
@@ -16,7 +17,8 @@
 --          or asked again with flag 4: '<B' 2, 16 bytes of fingerprint, the reply of then
 -- Cost     one TIME, one GET, at most one SET; with flag 4 one more GET and SET, with flag 8 one GETDEL
 --
--- No level rises above its burst less what is out on lease, or falls below -burst.
+-- No level rises above its burst less what leases may hold, or falls below -burst. A refund is taken to be of what was
+-- spent out of leases and not told yet: these hold that much less (lib/record.lua).
 
 local call, unpack, pack = redis.call, struct.unpack, struct.pack
 local latest = 9007199254740992 -- 2^53: in the year 2255
@@ -28,7 +30,7 @@ local key, argument, now = KEYS[1], ARGV[1], ARGV[2]
 -- include lib/memo.lua
 
 local flags, n_limits, gain = unpack('<BBi8', argument)
-local has_memo, settles = flags % 8 >= 4, flags % 16 >= 8
+local is_refund, has_memo, settles = flags % 2 >= 1, flags % 8 >= 4, flags % 16 >= 8
 if has_memo then
     local reply = memo_reply(KEYS[2])
     if reply then
@@ -56,6 +58,10 @@ local function give()
     local told, booked = told_record(record, bytes), 0
     if gain > 0 and record.is_known or gain < 0 then
         booked = gain
+        if is_refund and gain > 0 then
+            record.given = record.given + (gain - gain % utok_per_token) / utok_per_token
+            bound_given(record)
+        end
         for i = 1, n_limits do
             local level = math.max(math.min(record.levels[i] + gain, cap_of(record, i)), -record.bursts[i])
             local gained = level - record.levels[i]

@@ -9,7 +9,7 @@
 --          charges as check.lua takes them
 -- ARGV[2]  the time in microseconds since 1970, for tests only; without it TIME is asked
 -- Reply    '<Bi8i8i8i8i8' 4, now_us, tokens granted that are there, tokens granted that are to come, the time in
---          us until the first token that is not there will be, tokens that others hold; then the levels as they
+--          us until the first token that is not there will be, tokens that others may hold; then the levels as they
 --          stand, as a record of format 1. The purse's epoch is that of this record: at_us / 250000
 -- Cost     one TIME, one GET, at most one SET, each O(1)
 --
@@ -48,7 +48,8 @@ elseif told_epoch == epoch - 1 then
     resolved = math.min(told_tokens, record.out_before)
     record.out_before = record.out_before - resolved
 end
-local out = record.out + record.out_before
+bound_given(record)
+local held = held_of(record)
 for i = 1, n_limits do
     local level = levels[i] + math.min(told_unused, resolved) * utok_per_token
     levels[i] = math.max(levels[i], math.min(level, cap_of(record, i)))
@@ -72,7 +73,7 @@ if not only_returns then
         local whole = whole_tokens(gain)
         local share = demand > 0 and (whole * pace - whole * pace % demand) / demand or 0
         to_come = math.min(to_come, whole > 0 and math.max(share, 1) or 0,
-            whole_tokens(levels[i] - there * utok_per_token + gain), whole_tokens(burst) - out - there)
+            whole_tokens(levels[i] - there * utok_per_token + gain), whole_tokens(burst) - held - there)
     end
     to_come = math.max(0, math.min(to_come, (is_short and need + extra or need) - there))
 end
@@ -92,4 +93,4 @@ if there + to_come + resolved + seen > 0 or charges or record.is_dated_anew then
 else
     left = pack_levels(record)
 end
-return pack('<Bi8i8i8i8i8', 4, now, there, to_come, delay, out) .. left
+return pack('<Bi8i8i8i8i8', 4, now, there, to_come, delay, held) .. left

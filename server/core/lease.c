@@ -2,6 +2,7 @@
 #include "server/core/lease.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 enum { MAX_STRETCHES = 3 };
 
@@ -52,7 +53,7 @@ struct stretches {
     uint32_t n;
     struct {
         int64_t elapsed_us;
-        int64_t out_tokens;
+        int64_t held_tokens;
     } stretch[MAX_STRETCHES];
 };
 
@@ -60,18 +61,30 @@ static int64_t out_of(const struct lease_account *account) {
     return account->out_tokens + account->out_before_tokens;
 }
 
+/* So many of them purses may hold still. */
+static int64_t held_of(const struct lease_account *account) {
+    return out_of(account) - account->given_tokens - account->given_before_tokens;
+}
+
+static void bound_given(struct lease_account *account) {
+    account->given_before_tokens = min_int64(account->given_before_tokens, account->out_before_tokens);
+    account->given_tokens = min_int64(account->given_tokens, out_of(account) - account->given_before_tokens);
+}
+
 static void pass_time(struct lease_account *account, int64_t from_us, int64_t to_us, struct stretches *passed) {
     int64_t ends_us = from_us - from_us % LEASE_EPOCH_US + LEASE_EPOCH_US;
-    *passed = (struct stretches){.n = 1, .stretch[0] = {to_us - from_us, out_of(account)}};
+    *passed = (struct stretches){.n = 1, .stretch[0] = {to_us - from_us, held_of(account)}};
     if (to_us < ends_us || out_of(account) + account->demand_tokens + account->demand_before_tokens == 0) {
         return;
     }
     passed->n = 2;
     passed->stretch[0].elapsed_us = ends_us - from_us;
     passed->stretch[1].elapsed_us = to_us - ends_us;
-    passed->stretch[1].out_tokens = account->out_tokens;
     *account = (struct lease_account){.out_before_tokens = account->out_tokens,
+                                      .given_before_tokens = account->given_tokens,
                                       .demand_before_tokens = account->demand_tokens};
+    bound_given(account);
+    passed->stretch[1].held_tokens = held_of(account);
     if (to_us - ends_us >= LEASE_EPOCH_US) {
         passed->n = 3;
         passed->stretch[1].elapsed_us = LEASE_EPOCH_US;
@@ -80,8 +93,8 @@ static void pass_time(struct lease_account *account, int64_t from_us, int64_t to
     }
 }
 
-static int64_t cap_of(const struct bucket_limit *limit, int64_t out_tokens) {
-    return max_int64(0, limit->burst_utok - out_tokens * BUCKET_UTOK_PER_TOKEN);
+static int64_t cap_of(const struct bucket_limit *limit, int64_t held_tokens) {
+    return max_int64(0, limit->burst_utok - held_tokens * BUCKET_UTOK_PER_TOKEN);
 }
 
 static int64_t recorded_level(const struct bucket_record *record, const struct bucket_limit *limit,
@@ -99,11 +112,13 @@ bool lease_refresh(struct bucket_record *record, struct lease_account *account,
                    const struct bucket_limit *limits, uint32_t n_limits, int64_t now_us) {
     int64_t at_us = record->n_levels > 0 ? record->at_us : now_us;
     bool is_dated_anew = at_us - now_us > BUCKET_CLOCK_SLACK_US;
-    struct stretches passed = {.n = 1, .stretch[0].out_tokens = out_of(account)};
+    struct stretches passed = {.n = 1, .stretch[0].held_tokens = held_of(account)};
     if (is_dated_anew) {
         at_us = now_us;
         account->out_tokens = out_of(account);
         account->out_before_tokens = 0;
+        account->given_tokens += account->given_before_tokens;
+        account->given_before_tokens = 0;
     } else if (at_us < now_us) {
         pass_time(account, at_us, now_us, &passed);
         at_us = now_us;
@@ -113,7 +128,7 @@ bool lease_refresh(struct bucket_record *record, struct lease_account *account,
         int64_t utok = recorded_level(record, &limits[i], i);
         for (uint32_t k = 0; k < passed.n; k++) {
             utok = refill(utok, passed.stretch[k].elapsed_us, &limits[i],
-                          cap_of(&limits[i], passed.stretch[k].out_tokens));
+                          cap_of(&limits[i], passed.stretch[k].held_tokens));
         }
         fresh.levels[i] = (struct bucket_level){limits[i].id, utok};
     }
@@ -135,9 +150,10 @@ static int64_t resolve(struct bucket_record *record, struct lease_account *accou
     }
     int64_t n_resolved = min_int64(told->n_tokens, *out);
     *out -= n_resolved;
+    bound_given(account);
     int64_t unused_utok = min_int64(told->n_unused, n_resolved) * BUCKET_UTOK_PER_TOKEN;
     for (uint32_t i = 0; i < record->n_levels; i++) {
-        int64_t utok = min_int64(record->levels[i].utok + unused_utok, cap_of(&limits[i], out_of(account)));
+        int64_t utok = min_int64(record->levels[i].utok + unused_utok, cap_of(&limits[i], held_of(account)));
         record->levels[i].utok = max_int64(record->levels[i].utok, utok);
     }
     return n_resolved;
@@ -159,7 +175,7 @@ static int64_t count_to_come(const struct bucket_record *record, const struct le
         int64_t rest_utok = record->levels[i].utok - n_there * BUCKET_UTOK_PER_TOKEN;
         most = min_int64(most, whole_tokens(gain) > 0 ? max_int64(share, 1) : 0);
         most = min_int64(most, whole_tokens(rest_utok + gain));
-        most = min_int64(most, whole_tokens(limits[i].burst_utok) - out_of(account) - n_there);
+        most = min_int64(most, whole_tokens(limits[i].burst_utok) - held_of(account) - n_there);
     }
     return max_int64(0, min_int64(most, (is_short ? wanted : wish->need_tokens) - n_there));
 }
@@ -186,7 +202,7 @@ bool lease_grant_tokens(struct bucket_record *record, struct lease_account *acco
     }
     int64_t n_resolved = resolve(record, account, limits, &wish->told);
     account->demand_tokens = min_int64(account->demand_tokens + wish->seen_tokens, LEASE_MAX_DEMAND_TOKENS);
-    *grant = (struct lease_grant){.epoch = record->at_us / LEASE_EPOCH_US, .n_others = out_of(account)};
+    *grant = (struct lease_grant){.epoch = record->at_us / LEASE_EPOCH_US, .n_others = held_of(account)};
     if (!wish->only_returns) {
         grant->n_there = wish->need_tokens + wish->extra_tokens;
         for (uint32_t i = 0; i < n_limits; i++) {
@@ -200,18 +216,43 @@ bool lease_grant_tokens(struct bucket_record *record, struct lease_account *acco
            is_dated_anew;
 }
 
+bool lease_give_tokens(struct bucket_record *record, struct lease_account *account,
+                       const struct bucket_limit *limits, uint32_t n_limits, struct lease_gift *gift,
+                       int64_t now_us) {
+    bool is_full = record->n_levels == 0;
+    gift->booked_utok = 0;
+    lease_refresh(record, account, limits, n_limits, now_us);
+    if (gift->gain_tokens == 0 || (gift->gain_tokens > 0 && is_full)) {
+        return false;
+    }
+    if (gift->is_refund && gift->gain_tokens > 0) {
+        account->given_tokens += gift->gain_tokens;
+        bound_given(account);
+    }
+    int64_t gain_utok = gift->gain_tokens * BUCKET_UTOK_PER_TOKEN, least_utok = gain_utok;
+    for (uint32_t i = 0; i < n_limits; i++) {
+        int64_t before_utok = record->levels[i].utok;
+        int64_t utok = min_int64(before_utok + gain_utok, cap_of(&limits[i], held_of(account)));
+        utok = max_int64(utok, -limits[i].burst_utok);
+        record->levels[i].utok = utok;
+        least_utok = llabs(utok - before_utok) < llabs(least_utok) ? utok - before_utok : least_utok;
+    }
+    gift->booked_utok = least_utok;
+    return true;
+}
+
 int64_t lease_full_at_us(const struct bucket_record *record, const struct lease_account *account,
                          const struct bucket_limit *limits, uint32_t n_limits) {
     int64_t full_at_us = record->at_us;
     int64_t lapses_at_us = record->at_us - record->at_us % LEASE_EPOCH_US + 2 * LEASE_EPOCH_US;
-    int64_t out_utok = out_of(account) * BUCKET_UTOK_PER_TOKEN;
-    bool is_accounted = out_utok + account->demand_tokens + account->demand_before_tokens > 0;
+    int64_t held_utok = held_of(account) * BUCKET_UTOK_PER_TOKEN;
+    bool is_accounted = out_of(account) + account->demand_tokens + account->demand_before_tokens > 0;
     int64_t lost_utok = is_accounted ? MAX_STRETCHES - 1 : 0; /* by rounding where a stretch ends */
     for (uint32_t i = 0; i < n_limits; i++) {
         int64_t lack_utok = limits[i].burst_utok - record->levels[i].utok + lost_utok;
         full_at_us = max_int64(full_at_us, record->at_us + time_to_gain_us(lack_utok, &limits[i]));
-        if (out_utok > 0) {
-            full_at_us = max_int64(full_at_us, lapses_at_us + time_to_gain_us(out_utok, &limits[i]));
+        if (out_of(account) > 0) {
+            full_at_us = max_int64(full_at_us, lapses_at_us + time_to_gain_us(held_utok, &limits[i]));
         }
     }
     return min_int64(full_at_us, BUCKET_MAX_EXACT);

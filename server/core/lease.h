@@ -9,10 +9,20 @@
  * out, and at every instant each level is capped at burst - out. So level + what purses still hold never exceeds
  * burst, rises by rate at most, and falls by one with each token handed out: the same as one bucket in one place.
  *
+ * Refunds. Tokens that were spent out of a purse and are given back may still count as out, since nobody has told of
+ * the purse: under that cap they would find no room and be lost. So the record counts what was refunded, by epochs as
+ * what is out, and the cap is burst - held, held = out - given: nobody holds what was spent. Nothing is lost by the
+ * cap then, since what had been spent before a refund is told or forgotten before the refund is. Where the tokens had
+ * been spent otherwise, long ago or never, level + what purses hold may come to burst + given, and does not refill
+ * above burst - held. So in any time T no more is admitted than burst + rate * T and what was refunded in it or in
+ * the two epochs before it: as by one bucket in which refunds take effect up to half a second late.
+ * What is given back because it was taken from the record a moment ago for nothing (another limit denied) is no
+ * refund: nothing of it is out, so it finds the room that it left.
+ *
  *   lease time    L = min(50 ms, burst / (4 * rate)), the least over the limits; 0 when that is under 2 ms
  *   there         granted while every level is 1 or more: usable from the reply until L after the call was sent
  *   to come       granted beyond that: the levels go below zero, to -rate * L at most, and only while
- *                 out <= burst, so that no cap holds up what they count on. The i-th (from 0) is usable from
+ *                 held <= burst, so that no cap holds up what they count on. The i-th (from 0) is usable from
  *                 the reply + time until the level reaches 1 + i / rate (of the slowest limit), until L after
  *                 the last is
  *   how many      need, what checks wait for; and extra, the worker's demand for L. There: as many as there are.
@@ -20,6 +30,8 @@
  *                 when demand, by the greater of this epoch's and the last one's, exceeds the rate
  *   told          of the purse of epoch e: n tokens, u not used. out -= n and level += u, when e is this epoch or
  *                 the last and as far as they are still accounted for; else they were forgotten, and are lost
+ *   refunded      g tokens: given += g, then level += g up to the cap. What was refunded in the epoch before counts
+ *                 up to what was granted in it and is out; with what was refunded in this one, up to all that is out
  *
  * A purse is told at most once, however the call ends: told twice it would be refilled twice. What a lost reply
  * granted is forgotten with its epoch. */
@@ -67,7 +79,7 @@ struct lease_grant {
     int64_t n_there;
     int64_t n_to_come;
     int64_t delay_us; /* until the first token that is not there will be: of those to come, or to be had */
-    int64_t n_others; /* out besides this grant */
+    int64_t n_others; /* that others may hold */
 };
 
 /* ---- the bucket's side ---- */
@@ -76,7 +88,9 @@ struct lease_grant {
 struct lease_account {
     int64_t out_tokens;        /* granted in the epoch of the record's at_us */
     int64_t out_before_tokens; /* in the epoch before */
-    int64_t demand_tokens;     /* seen in these two */
+    int64_t given_tokens;      /* refunded in these two, and taken to have been spent of those */
+    int64_t given_before_tokens;
+    int64_t demand_tokens; /* seen in these two */
     int64_t demand_before_tokens;
 };
 
@@ -91,6 +105,17 @@ bool lease_refresh(struct bucket_record *record, struct lease_account *account,
 bool lease_grant_tokens(struct bucket_record *record, struct lease_account *account,
                         const struct bucket_limit *limits, uint32_t n_limits, const struct lease_wish *wish,
                         const int64_t *charges_utok, int64_t now_us, struct lease_grant *grant);
+
+struct lease_gift {
+    int64_t gain_tokens; /* below 0: they are taken, whatever the levels are */
+    bool is_refund;
+    int64_t booked_utok; /* out: the gain of the limit that gained or lost the least */
+};
+
+/* What give.lua does. True: changed, as above. */
+bool lease_give_tokens(struct bucket_record *record, struct lease_account *account,
+                       const struct bucket_limit *limits, uint32_t n_limits, struct lease_gift *gift,
+                       int64_t now_us);
 
 /* When every limit is full and nothing is out, at most BUCKET_MAX_EXACT: the record may be forgotten then. */
 int64_t lease_full_at_us(const struct bucket_record *record, const struct lease_account *account,

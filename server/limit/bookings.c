@@ -259,6 +259,15 @@ static void end_give(struct limiter_call *call) {
 
 static void gift_on_done(struct store_give *give);
 
+/* Were the tokens spent, and maybe out of a lease? Of the first record a reservation is taken without one, and so may be
+ * what is undone, which was for nothing: that finds the room that it left, and no more. */
+static bool is_refund(const struct limiter_call *call, uint32_t i) {
+    if (i > 0) {
+        return true;
+    }
+    return call->kind != LIMITER_SETTLE && (!call->is_undo || call->undo_source == DECISION_LEASE);
+}
+
 /* True: pending. */
 static bool start_gift(struct booking *booking, uint32_t i, int64_t tokens, int64_t now_us) {
     struct limiter_call *call = booking->call;
@@ -271,6 +280,7 @@ static bool start_gift(struct booking *booking, uint32_t i, int64_t tokens, int6
         .name = limiter_name_of(call, part),
         .tokens = tokens,
         .reservation_id = settles ? call->reservation : NULL,
+        .is_refund = is_refund(call, i),
         .memo = i == 0 && bookings_remembers(call) ? &booking->memo : NULL,
         .deadline_us = deadline_of(call, now_us),
         .done = gift_on_done,

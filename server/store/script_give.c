@@ -4,7 +4,7 @@
 #include "server/store/packed.h"
 #include "server/store/replay.h"
 
-enum give_flag { FLAG_MEMO = 4, FLAG_SETTLE = 8 };
+enum give_flag { FLAG_REFUND = 1, FLAG_MEMO = 4, FLAG_SETTLE = 8 };
 
 enum { UNKNOWN_REPLY_BYTES = 9, REPLY_HEAD_BYTES = 25 };
 
@@ -19,7 +19,9 @@ size_t script_give_pack(const struct store_give *give, uint8_t out[SCRIPT_GIVE_A
         return 0;
     }
     bool settles = give->reservation_id != NULL;
-    uint8_t *end = packed_put(out, (give->memo != NULL ? FLAG_MEMO : 0) | (settles ? FLAG_SETTLE : 0), 1);
+    uint8_t flags = (uint8_t)((give->is_refund ? FLAG_REFUND : 0) | (give->memo != NULL ? FLAG_MEMO : 0) |
+                              (settles ? FLAG_SETTLE : 0));
+    uint8_t *end = packed_put(out, flags, 1);
     end = packed_put(end, give->part->n_limits, 1);
     end = packed_put(end, (uint64_t)(give->tokens * BUCKET_UTOK_PER_TOKEN), 8);
     end = script_limits_put(give->part->limits, give->part->n_limits, 0, end);

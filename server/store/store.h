@@ -156,8 +156,9 @@ struct store_take {
 struct store_give;
 typedef void (*store_give_done_fn)(struct store_give *give);
 
-/* Every limit of the record gains the same, but no level rises above its burst (less what is out on lease), nor falls
- * below -burst. */
+/* Every limit of the record gains the same, but no level rises above its burst less what leases may hold, nor falls
+ * below -burst. A refund is taken to be of what was spent out of leases and not told yet, as far as there is such: they
+ * hold that much less, and it finds room at once (core/lease.h). */
 struct store_give {
     /* in */
     const struct quota_part *part;
@@ -167,6 +168,7 @@ struct store_give {
      * it; the record gains what was reserved less that, and the note is gone. At most BUCKET_MAX_TOKENS, either way */
     int64_t tokens;
     const uint8_t *reservation_id; /* NULL, or STORE_RESERVATION_ID_BYTES */
+    bool is_refund; /* of what was spent; not of what was taken from this record itself for nothing */
     const struct store_memo *memo; /* NULL: none. Its key is read only inside `give` */
     int64_t deadline_us;           /* monotonic */
     store_give_done_fn done;

@@ -12,7 +12,8 @@
 #define WARM_UP_US (2 * SECOND_US)
 #define CALL_TIMEOUT_US INT64_C(25000)
 #define REBIRTH_US INT64_C(100000)
-#define WAIT_US INT64_C(10000) /* so long a check waits for a token that is to come */
+#define REFUND_MAX_US INT64_C(400000) /* after the check */
+#define WAIT_US INT64_C(10000)        /* so long a check waits for a token that is to come */
 
 enum { MAX_WAITING = 4096 };
 
@@ -23,6 +24,7 @@ enum event_kind {
     EVENT_TIMEOUT,
     EVENT_PURSE_OVER,
     EVENT_TOKEN,
+    EVENT_REFUND,
     EVENT_REBIRTH
 };
 
@@ -33,7 +35,8 @@ struct event {
     uint32_t worker;
     uint64_t call; /* of the worker; a reply to another one is dropped */
     int64_t sent_at_us;
-    bool is_lost; /* the reply */
+    bool is_lost;     /* the reply */
+    int64_t n_tokens; /* of a refund */
     struct lease_wish wish;
     struct lease_grant grant;
 };
@@ -71,6 +74,8 @@ struct run {
     struct worker workers[LEASE_TRIAL_MAX_WORKERS];
     struct judge judges[BUCKET_MAX_LIMITS];
     int64_t n_admitted_tokens, n_warm_tokens, n_asked_tokens; /* the last two after warm-up */
+    int64_t n_given_tokens[3]; /* back: in this epoch, in the one before, earlier */
+    int64_t given_epoch;
     uint64_t n_calls;
 };
 
@@ -126,17 +131,36 @@ static int64_t random_gap_us(struct run *run, double per_s) {
     return (int64_t)(-log(unit) / per_s * 1e6 + 0.5);
 }
 
-/* --- admissions --- */
+/* --- admissions and refunds --- */
+
+static void forget_given(struct run *run, int64_t now_us) {
+    for (int64_t epoch = now_us / LEASE_EPOCH_US; run->given_epoch < epoch; run->given_epoch++) {
+        run->n_given_tokens[2] += run->n_given_tokens[1];
+        run->n_given_tokens[1] = run->n_given_tokens[0];
+        run->n_given_tokens[0] = 0;
+    }
+}
+
+static void give(struct run *run, int64_t n_tokens, int64_t now_us) {
+    struct lease_gift gift = {.gain_tokens = n_tokens, .is_refund = true};
+    (void)lease_give_tokens(&run->record, &run->account, run->trial->limits, run->trial->n_limits, &gift,
+                            now_us);
+    forget_given(run, now_us);
+    run->n_given_tokens[0] += n_tokens;
+    run->result->n_refunds++;
+}
 
 static void admit(struct run *run, int64_t n_tokens, int64_t now_us) {
+    forget_given(run, now_us);
+    int64_t n_over = run->n_given_tokens[2], n_given = n_over + run->n_given_tokens[1] + run->n_given_tokens[0];
     for (uint32_t i = 0; i < run->trial->n_limits; i++) {
         const struct bucket_limit *limit = &run->trial->limits[i];
         struct judge *judge = &run->judges[i];
         __int128 scale = (__int128)BUCKET_UTOK_PER_TOKEN * limit->period_s;
         __int128 accrued = (__int128)(now_us - START_US) * limit->count;
-        __int128 here = accrued - run->n_admitted_tokens * scale;
+        __int128 here = accrued + (n_over - run->n_admitted_tokens) * scale;
         judge->best = run->n_admitted_tokens == 0 || here > judge->best ? here : judge->best;
-        __int128 over = (run->n_admitted_tokens + n_tokens) * scale - accrued + judge->best -
+        __int128 over = (run->n_admitted_tokens + n_tokens - n_given) * scale - accrued + judge->best -
                         (__int128)limit->burst_utok * limit->period_s;
         judge->over = run->n_admitted_tokens == 0 || over > judge->over ? over : judge->over;
     }
@@ -233,6 +257,11 @@ static void on_check(struct run *run, const struct event *event) {
         max_cost > 1 && happens(run, 200000) ? 1 + (int64_t)trace_random(&run->random, (uint64_t)max_cost) : 1;
     run->result->n_checks++;
     run->n_asked_tokens += now_us >= START_US + WARM_UP_US ? cost_tokens : 0;
+    if (run->trial->refunds_percent > trace_random(&run->random, 100)) {
+        struct event refund = {.kind = EVENT_REFUND, .n_tokens = cost_tokens};
+        refund.at_us = now_us + (int64_t)trace_random(&run->random, REFUND_MAX_US);
+        push(run, refund);
+    }
     if (trace_random(&run->random, 100) < run->trial->plain_checks_percent) {
         check_at_store(run, cost_tokens, now_us);
         return;
@@ -364,6 +393,9 @@ static void handle(struct run *run, struct event *event) {
     case EVENT_TOKEN:
         on_token(run, event->worker, event->at_us);
         break;
+    case EVENT_REFUND:
+        give(run, event->n_tokens, event->at_us);
+        break;
     case EVENT_REBIRTH:
         worker->is_dead = false;
         break;
@@ -409,6 +441,7 @@ bool lease_trial_run(const struct lease_trial *trial, struct lease_result *resul
     run->trial = trial;
     run->result = result;
     run->random.random = trial->seed;
+    run->given_epoch = START_US / LEASE_EPOCH_US;
     start(run);
     while (run->n_events > 0 && run->events[0].at_us < START_US + trial->seconds * SECOND_US) {
         struct event event = pop(run);

@@ -25,14 +25,16 @@ struct lease_trial {
     uint32_t losses_per_million;   /* of calls: half of them lose the reply alone */
     uint32_t deaths_per_million;   /* of calls: the worker dies, and another is there 100 ms later */
     uint32_t plain_checks_percent; /* of the checks: decided by the store alone, as check.lua does */
+    uint32_t refunds_percent;      /* of the checks, also of those that were denied: given back later */
 };
 
 struct lease_result {
     int64_t lease_us;
-    double over_tokens; /* the most by which a window exceeded burst + rate * T, over limits; <= 0 is exact */
+    double over_tokens; /* the most by which a window exceeded burst + rate * T and what was given back in it or
+                           in the two epochs before, over limits; <= 0 is exact */
     double served;      /* of the lesser of what was asked for and what the rate gave, after warm-up */
     double calls;       /* calls of lease.lua for each check of the workers */
-    uint64_t n_checks, n_admitted;
+    uint64_t n_checks, n_admitted, n_refunds;
 };
 
 /* False when memory is short. */

@@ -42,6 +42,7 @@ struct check {
     uint8_t tenant, resource, key;
     int64_t cost, refunded;
     int64_t asked_at_us, done_at_us; /* 0: not yet */
+    int64_t refund_asked_at_us, refund_done_at_us;
     bool is_allowed, is_busy;
 };
 
@@ -61,9 +62,10 @@ struct world {
     uint32_t n_workers;
     struct worker workers[MAX_WORKERS];
     int64_t now_us, next_tick_us;
-    int64_t n_missing;
     size_t n_checks, n_denied_by[BUCKET_GLOBAL + 1];
     struct check *checks; /* MAX_CHECKS */
+    size_t n_asked, n_done;
+    struct check **refunds_asked, **refunds_done; /* MAX_CHECKS each, in the order of that */
 };
 
 static struct bytes text(const char *string) {
@@ -132,7 +134,10 @@ static void world_begin(struct world *world, uint64_t number, const char *period
     world->quotas = make_quotas(world, period);
     world->truth = model_truth_create();
     world->checks = calloc(MAX_CHECKS, sizeof *world->checks);
+    world->refunds_asked = calloc(MAX_CHECKS, sizeof(struct check *));
+    world->refunds_done = calloc(MAX_CHECKS, sizeof(struct check *));
     assert_true(world->truth != NULL && world->checks != NULL);
+    assert_true(world->refunds_asked != NULL && world->refunds_done != NULL);
     world->n_workers = 1 + (uint32_t)(number % MAX_WORKERS);
     for (uint32_t i = 0; i < world->n_workers; i++) {
         struct worker *worker = &world->workers[i];
@@ -195,6 +200,8 @@ static void world_end(struct world *world) {
     quota_set_release(&world->quotas);
     model_truth_destroy(&world->truth);
     free(world->checks);
+    free(world->refunds_asked);
+    free(world->refunds_done);
 }
 
 /* ---- checks and refunds ---- */
@@ -261,6 +268,8 @@ static void on_refunded(struct limiter_call *call) {
     assert_int_equal(call->outcome, LIMITER_DECIDED);
     assert_true(call->booking.returned_tokens <= check->refunded);
     check->is_busy = false;
+    check->refund_done_at_us = check->world->now_us;
+    check->world->refunds_done[check->world->n_done++] = check;
 }
 
 /* Of a check a while ago, by any worker, once. */
@@ -270,7 +279,9 @@ static void refund(struct world *world) {
         return;
     }
     check->refunded = between(world, 1, check->cost);
+    check->refund_asked_at_us = world->now_us;
     check->is_busy = true;
+    world->refunds_asked[world->n_asked++] = check;
     check->call = call_of(world, check, LIMITER_REFUND, check->refunded, on_refunded);
     struct limiter *limiter = world->workers[trace_random(&world->random, world->n_workers)].limiter;
     if (limiter_check(limiter, &check->call, world->now_us) == LIMITER_DONE) {
@@ -289,7 +300,7 @@ static void run_checks(struct world *world, int64_t mean_pause_us, bool refunds)
     }
 }
 
-/* When nobody asks for a while, nothing is on lease any more: what is given back then finds room. */
+/* When nobody asks for a while, nothing is on lease any more. */
 static void refund_many(struct world *world) {
     advance(world, world->now_us + QUIET_US);
     for (size_t i = 0; i < world->n_checks / 4; i++) {
@@ -349,23 +360,57 @@ static const char *name_of(const struct bucket_user *user) {
     return user->quota->limit_names[user->part->first_limit];
 }
 
+/* Refunds as a bucket sees them, while time goes by. */
+struct refund_sums {
+    size_t n_asked, n_over;
+    int64_t asked_tokens; /* asked for by then */
+    int64_t over_tokens;  /* of these, with no effect any more */
+};
+
+static int64_t refunds_asked_by(struct refund_sums *sums, const struct bucket_user *user, int64_t at_us) {
+    const struct world *world = user->world;
+    for (; sums->n_asked < world->n_asked; sums->n_asked++) {
+        const struct check *check = world->refunds_asked[sums->n_asked];
+        if (check->refund_asked_at_us > at_us) {
+            break;
+        }
+        sums->asked_tokens += is_of(user, check) ? check->refunded : 0;
+    }
+    return sums->asked_tokens;
+}
+
+static int64_t refunds_over_by(struct refund_sums *sums, const struct bucket_user *user, int64_t at_us) {
+    const struct world *world = user->world;
+    for (; sums->n_over < world->n_done; sums->n_over++) {
+        const struct check *check = world->refunds_done[sums->n_over];
+        if (check->refund_done_at_us + 2 * LEASE_EPOCH_US >= at_us) {
+            break;
+        }
+        sums->over_tokens += is_of(user, check) ? check->refunded : 0;
+    }
+    return sums->over_tokens;
+}
+
 /* A check was decided somewhere between asking and answer: over no window, from the first asking to the last answer, may
- * more be admitted than the burst and what comes in meanwhile. */
+ * more be admitted than the burst, what comes in meanwhile, and refunds that may have an effect in it. */
 static void expect_bound(const struct bucket_user *user) {
     const struct bucket_limit *limit = &user->part->limits[0];
     double burst = (double)limit->burst_utok / (double)BUCKET_UTOK_PER_TOKEN;
     double best_start = -1e18;
     int64_t n_admitted = 0, last_us = START_US;
+    struct refund_sums refunds = {0};
     for (const struct check *check = user->world->checks; check < user->world->checks + user->world->n_checks;
          check++) {
         if (!check->is_allowed || !is_of(user, check)) {
             continue;
         }
-        double start = tokens_in(limit, check->asked_at_us - START_US) - (double)n_admitted;
+        double start = tokens_in(limit, check->asked_at_us - START_US) - (double)n_admitted +
+                       (double)refunds_over_by(&refunds, user, check->asked_at_us);
         best_start = start > best_start ? start : best_start;
         last_us = check->done_at_us > last_us ? check->done_at_us : last_us;
         n_admitted += check->cost;
-        double over = best_start + (double)n_admitted - tokens_in(limit, last_us - START_US) - burst;
+        double over = best_start + (double)n_admitted - tokens_in(limit, last_us - START_US) - burst -
+                      (double)refunds_asked_by(&refunds, user, last_us);
         if (over > 1e-6) {
             FAIL(user->world, "%s of %s/%s/%s: %.3f tokens more than its bound", name_of(user),
                  tenants[user->tenant], resources[user->resource], keys[user->key], over);
@@ -373,8 +418,8 @@ static void expect_bound(const struct bucket_user *user) {
     }
 }
 
-/* Where nothing comes in, what is left tells of each token: how many more there should be. */
-static int64_t missing(const struct bucket_user *user) {
+/* Where nothing comes in, what is left tells of each token: denials took none, and refunds gave all back, once. */
+static void expect_level(const struct bucket_user *user) {
     int64_t left = user->part->limits[0].burst_utok / BUCKET_UTOK_PER_TOKEN;
     for (const struct check *check = user->world->checks; check < user->world->checks + user->world->n_checks;
          check++) {
@@ -382,27 +427,11 @@ static int64_t missing(const struct bucket_user *user) {
     }
     struct bucket_name name = quota_part_bucket(user->quota, user->part, text(tenants[user->tenant]),
                                                 text(resources[user->resource]), text(keys[user->key]));
-    return left -
-           model_truth_level(user->world->truth, bucket_name_hash(&name, 0), user->part, user->world->now_us);
-}
-
-/* Denials took none, and refunds gave all back. */
-static void expect_level(const struct bucket_user *user) {
-    int64_t n_missing = missing(user);
-    if (n_missing != 0) {
-        FAIL(user->world, "%s of %s/%s/%s: %" PRId64 " tokens are missing", name_of(user),
-             tenants[user->tenant], resources[user->resource], keys[user->key], n_missing);
-    }
-}
-
-/* No token is given back twice. What is given back while others are on lease may find no room, since these may be of
- * the same burst. */
-static void expect_no_more(const struct bucket_user *user) {
-    int64_t n_missing = missing(user);
-    user->world->n_missing += n_missing;
-    if (n_missing < 0) {
-        FAIL(user->world, "%s of %s/%s/%s: %" PRId64 " tokens too many", name_of(user), tenants[user->tenant],
-             resources[user->resource], keys[user->key], -n_missing);
+    int64_t found =
+        model_truth_level(user->world->truth, bucket_name_hash(&name, 0), user->part, user->world->now_us);
+    if (found != left) {
+        FAIL(user->world, "%s of %s/%s/%s: %" PRId64 " tokens instead of %" PRId64, name_of(user),
+             tenants[user->tenant], resources[user->resource], keys[user->key], found, left);
     }
 }
 
@@ -469,24 +498,33 @@ static void test_denials_take_nothing_and_refunds_lose_nothing(void **state) {
     }
 }
 
-static void test_refunds_beside_leases_give_nothing_twice(void **state) {
-    int64_t n_missing = 0, n_refunded = 0;
+static void test_refunds_beside_leases_lose_nothing_and_give_nothing_twice(void **state) {
+    size_t n_refunds = 0;
     (void)state;
     for (uint64_t number = 0; number < N_RUNS; number++) {
         struct world world;
         world_begin(&world, number, "month");
         run_checks(&world, between(&world, 300, 3000), true);
         drain(&world);
-        for_each_bucket(&world, expect_no_more);
-        n_missing += world.n_missing;
-        for (size_t i = 0; i < world.n_checks; i++) {
-            n_refunded += world.checks[i].refunded;
-        }
+        for_each_bucket(&world, expect_level);
+        n_refunds += world.n_done;
         world_end(&world);
     }
-    print_message("%" PRId64 " tokens refunded, %" PRId64 " found no room in some bucket\n", n_refunded,
-                  n_missing);
-    assert_true(n_refunded > 1000);
+    assert_true(n_refunds > 1000);
+}
+
+static void test_no_limit_is_exceeded_by_more_than_refunds(void **state) {
+    size_t n_refunds = 0;
+    (void)state;
+    for (uint64_t number = 0; number < N_RUNS; number++) {
+        struct world world;
+        world_begin(&world, number, "s");
+        run_checks(&world, between(&world, 50, 800), true);
+        for_each_bucket(&world, expect_bound);
+        n_refunds += world.n_done;
+        world_end(&world);
+    }
+    assert_true(n_refunds > 1000);
 }
 
 int main(void) {
@@ -494,7 +532,8 @@ int main(void) {
         cmocka_unit_test(test_no_limit_is_exceeded),
         cmocka_unit_test(test_a_worker_that_dies_takes_no_more_than_it_held),
         cmocka_unit_test(test_denials_take_nothing_and_refunds_lose_nothing),
-        cmocka_unit_test(test_refunds_beside_leases_give_nothing_twice),
+        cmocka_unit_test(test_refunds_beside_leases_lose_nothing_and_give_nothing_twice),
+        cmocka_unit_test(test_no_limit_is_exceeded_by_more_than_refunds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "server/core/lease.h"
 #include "server/store/packed.h"
+#include "server/store/script_give.h"
 #include "server/store/script_lease.h"
 #include "tests/property/lease_trial.h"
 #include "tests/property/lua_host.h"
@@ -14,13 +15,13 @@
 
 #define START_US INT64_C(1790000000000000)
 
-enum { N_TRACES = 1500, N_STEPS = 150, N_PURSES = 8, RECORD_MAX_BYTES = 41 + BUCKET_MAX_LIMITS * 12 };
+enum { N_TRACES = 1500, N_STEPS = 150, N_PURSES = 8, RECORD_MAX_BYTES = 57 + BUCKET_MAX_LIMITS * 12 };
 
 /* --- C against Lua --- */
 
 /* The same record twice: as C has it, and as the scripts keep it. */
 struct twins {
-    struct lua_host *check_host, *lease_host;
+    struct lua_host *check_host, *lease_host, *give_host;
     struct bucket_record record;
     struct lease_account account;
     struct bucket_limit limits[BUCKET_MAX_LIMITS]; /* with which it was written */
@@ -43,10 +44,12 @@ static size_t pack_record(const struct twins *twins, uint8_t out[RECORD_MAX_BYTE
     out = packed_put(out, (uint64_t)twins->record.at_us, 8);
     out = packed_put(out, (uint64_t)account->out_tokens, 8);
     out = packed_put(out, (uint64_t)account->out_before_tokens, 8);
+    out = packed_put(out, (uint64_t)account->given_tokens, 8);
+    out = packed_put(out, (uint64_t)account->given_before_tokens, 8);
     out = packed_put(out, (uint64_t)account->demand_tokens, 8);
     out = packed_put(out, (uint64_t)account->demand_before_tokens, 8);
     packed_put_bytes(out, plain + SCRIPT_RECORD_HEAD_BYTES, n - SCRIPT_RECORD_HEAD_BYTES);
-    return n + 32;
+    return n + 48;
 }
 
 static void keep(struct twins *twins, const struct trace *trace, const struct bucket_record *record,
@@ -199,6 +202,45 @@ static const char *lease_both(struct twins *twins, struct trace *trace, struct l
     return compare(twins, twins->lease_host, trace->now_us);
 }
 
+/* Mostly so little that purses may have spent it; any number, too; and below zero. */
+static int64_t choose_gift(const struct twins *twins, struct trace *trace) {
+    int64_t out_tokens = twins->account.out_tokens + twins->account.out_before_tokens;
+    int64_t most_tokens = trace_random(trace, 4) == 0 ? BUCKET_MAX_TOKENS : out_tokens;
+    int64_t tokens = (int64_t)trace_random(trace, (uint64_t)most_tokens + 1);
+    tokens = tokens < BUCKET_MAX_TOKENS ? tokens : BUCKET_MAX_TOKENS;
+    return trace_random(trace, 8) == 0 ? -tokens : tokens;
+}
+
+static const char *give_both(struct twins *twins, struct trace *trace, bool *is_of_out) {
+    struct bucket_record record = twins->record;
+    struct lease_account account = twins->account;
+    struct quota_part part = {.limits = trace->limits, .n_limits = trace->n_limits};
+    struct lease_gift gift = {.gain_tokens = choose_gift(twins, trace),
+                              .is_refund = trace_random(trace, 4) > 0};
+    struct store_give give = {.part = &part, .tokens = gift.gain_tokens, .is_refund = gift.is_refund};
+    bool changed = lease_give_tokens(&record, &account, trace->limits, trace->n_limits, &gift, trace->now_us);
+    *is_of_out = gift.is_refund && account.given_tokens > 0 && gift.booked_utok > 0;
+    struct bytes reply;
+    uint8_t argument[SCRIPT_GIVE_ARG_MAX_BYTES];
+    size_t n = script_give_pack(&give, argument);
+    const char *problem =
+        eval(twins, twins->give_host, (struct bytes){argument, n}, trace->now_us, changed, &reply);
+    if (problem != NULL) {
+        return problem;
+    }
+    if (!script_give_parse(reply, &give)) {
+        return "the reply to a give was refused";
+    }
+    if (give.booked_utok != gift.booked_utok) {
+        return "C and Lua gave differently";
+    }
+    if (!changed) {
+        return NULL;
+    }
+    keep(twins, trace, &record, &account);
+    return compare(twins, twins->give_host, trace->now_us);
+}
+
 static void expect(const char *problem, uint64_t trace_number, int step) {
     if (problem != NULL) {
         fail_msg("%s (seed %" PRIu64 ", trace %" PRIu64 ", step %d)", problem, trace_seed(), trace_number,
@@ -209,10 +251,12 @@ static void expect(const char *problem, uint64_t trace_number, int step) {
 static void test_lua_leases_as_c_does(void **state) {
     (void)state;
     struct twins twins = {.check_host = lua_host_create(&script_check),
-                          .lease_host = lua_host_create(&script_lease)};
+                          .lease_host = lua_host_create(&script_lease),
+                          .give_host = lua_host_create(&script_give)};
     assert_non_null(twins.check_host);
     assert_non_null(twins.lease_host);
-    uint64_t n_there = 0, n_to_come = 0, n_none = 0;
+    assert_non_null(twins.give_host);
+    uint64_t n_there = 0, n_to_come = 0, n_none = 0, n_given = 0;
     for (uint64_t i = 0; i < N_TRACES; i++) {
         struct trace trace;
         struct bucket_verdict verdict = {0};
@@ -227,7 +271,12 @@ static void test_lua_leases_as_c_does(void **state) {
         memset(twins.purses, 0, sizeof twins.purses);
         for (int j = 0; j < N_STEPS; j++) {
             expect(expire_both(&twins, trace.now_us), i, j);
-            if (trace_random(&trace, 3) == 0) {
+            uint64_t which = trace_random(&trace, 6);
+            if (which == 0) {
+                bool is_of_out;
+                expect(give_both(&twins, &trace, &is_of_out), i, j);
+                n_given += is_of_out;
+            } else if (which < 3) {
                 expect(check_both(&twins, &trace, &verdict), i, j);
             } else {
                 expect(lease_both(&twins, &trace, &grant), i, j);
@@ -245,7 +294,10 @@ static void test_lua_leases_as_c_does(void **state) {
     }
     lua_host_destroy(&twins.check_host);
     lua_host_destroy(&twins.lease_host);
-    printf("grants there %" PRIu64 ", to come %" PRIu64 ", none %" PRIu64 "\n", n_there, n_to_come, n_none);
+    lua_host_destroy(&twins.give_host);
+    printf("grants there %" PRIu64 ", to come %" PRIu64 ", none %" PRIu64 "; given beside leases %" PRIu64 "\n",
+           n_there, n_to_come, n_none, n_given);
+    assert_true(n_given > N_TRACES);
     assert_true(n_there > N_TRACES * N_STEPS / 10);
     assert_true(n_to_come > N_TRACES * N_STEPS / 50);
     assert_true(n_none > N_TRACES * N_STEPS / 10);
@@ -288,11 +340,12 @@ static void choose_trial(struct lease_trial *trial, uint64_t number) {
     trial->losses_per_million = trace_random(&random, 2) == 0 ? 0 : 30000;
     trial->deaths_per_million = trace_random(&random, 2) == 0 ? 0 : 10000;
     trial->plain_checks_percent = trace_random(&random, 2) == 0 ? 0 : 10;
+    trial->refunds_percent = trace_random(&random, 3) == 0 ? 20 : 0;
 }
 
 static void test_no_window_admits_more_than_burst_and_rate(void **state) {
     (void)state;
-    uint64_t n_admitted = 0, n_tight = 0;
+    uint64_t n_admitted = 0, n_tight = 0, n_refunds = 0;
     for (uint64_t i = 0; i < N_TRIALS; i++) {
         struct lease_trial trial;
         struct lease_result result;
@@ -304,11 +357,14 @@ static void test_no_window_admits_more_than_burst_and_rate(void **state) {
         }
         n_admitted += result.n_admitted;
         n_tight += result.over_tokens > -1;
+        n_refunds += result.n_refunds;
     }
     /* The bound must have been reached often, or nothing was shown. */
-    printf("%" PRIu64 " admitted, the bound within a token in %" PRIu64 " trials\n", n_admitted, n_tight);
+    printf("%" PRIu64 " admitted, the bound within a token in %" PRIu64 " trials; %" PRIu64 " refunds\n",
+           n_admitted, n_tight, n_refunds);
     assert_true(n_admitted > 1000 * N_TRIALS);
     assert_true(n_tight > N_TRIALS / 4);
+    assert_true(n_refunds > 100 * N_TRIALS);
 }
 
 /* --- what is served, and at which cost --- */

@@ -209,16 +209,11 @@ static void execute_give(struct model_store *model, struct model_call *call, int
         tokens = note->tokens - tokens;
         note->is_used = false;
     }
-    struct model_record *record = refreshed(model, give->hash, give->part, call, now_us);
-    int64_t out_utok = (record->account.out_tokens + record->account.out_before_tokens) * BUCKET_UTOK_PER_TOKEN;
-    give->booked_utok = INT64_MAX;
-    for (uint32_t i = 0; i < give->part->n_limits; i++) {
-        int64_t *level = &record->record.levels[i].utok, before = *level;
-        int64_t burst = give->part->limits[i].burst_utok, cap = burst > out_utok ? burst - out_utok : 0;
-        int64_t after = before + tokens * BUCKET_UTOK_PER_TOKEN;
-        *level = after < -burst ? -burst : after <= cap ? after : before > cap ? before : cap;
-        give->booked_utok = *level - before < give->booked_utok ? *level - before : give->booked_utok;
-    }
+    struct model_record *record = record_of(model->truth, give->hash);
+    struct lease_gift gift = {.gain_tokens = tokens, .is_refund = give->is_refund};
+    lease_give_tokens(&record->record, &record->account, give->part->limits, give->part->n_limits, &gift,
+                      now_us);
+    give->booked_utok = gift.booked_utok;
     struct bucket_record copy = record->record;
     bucket_check(&copy, give->part->limits, give->part->n_limits, 1, now_us, true, &give->verdict);
     give->record = record->record;

@@ -475,6 +475,24 @@ static void test_a_policy_granted_nothing_that_could_go_back(void **state) {
     bench_close(&bench);
 }
 
+/* What a lease has spent, and has not told yet, is not lost when it is given back. */
+static void test_what_is_given_back_at_once_is_all_there(void **state) {
+    (void)state;
+    for (int is_undo = 0; is_undo < 2; is_undo++) {
+        struct limiter_bench bench;
+        bench_open(&bench, both);
+        struct bench_call check = bench_ask(&bench, LIMITER_CHECK, 4);
+        assert_true(check.call.decision.allowed);
+        struct bench_call refund = bench_call_of(LIMITER_REFUND, 4);
+        refund.call.is_undo = is_undo > 0;
+        refund.call.undo_source = check.call.decision.source;
+        bench_finish(&bench, &refund);
+        assert_int_equal(refund.call.booking.returned_tokens, 4);
+        assert_levels(&bench, 10, 100);
+        bench_close(&bench);
+    }
+}
+
 /* ---- without the store ---- */
 
 static void test_what_is_to_be_booked_is_undecided_without_the_store(void **state) {
@@ -598,6 +616,7 @@ int main(void) {
         cmocka_unit_test(test_after_a_refund_no_denial_stands),
         cmocka_unit_test(test_what_the_local_bucket_granted_goes_back_to_it),
         cmocka_unit_test(test_a_policy_granted_nothing_that_could_go_back),
+        cmocka_unit_test(test_what_is_given_back_at_once_is_all_there),
         cmocka_unit_test(test_what_is_to_be_booked_is_undecided_without_the_store),
         cmocka_unit_test(test_a_call_to_be_done_once_is_decided_locally),
         cmocka_unit_test(test_a_local_denial_is_not_remembered),

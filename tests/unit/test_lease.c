@@ -14,6 +14,12 @@ struct fixture {
     struct lease_account account;
 };
 
+static int64_t give(struct fixture *f, int64_t gain_tokens, bool is_refund, int64_t now_us) {
+    struct lease_gift gift = {.gain_tokens = gain_tokens, .is_refund = is_refund};
+    (void)lease_give_tokens(&f->record, &f->account, &limit, 1, &gift, now_us);
+    return gift.booked_utok;
+}
+
 static struct lease_grant ask(struct fixture *f, struct lease_wish wish, int64_t now_us) {
     struct lease_grant grant;
     wish.lease_us = lease_time_us(&limit, 1);
@@ -89,6 +95,66 @@ static void test_tokens_come_back_once_and_only_while_accounted_for(void **state
     back.told.epoch = grant.epoch;
     (void)ask(&f, back, START_US + 2 * LEASE_EPOCH_US);
     assert_int_equal(f.record.levels[0].utok, 100 * TOKEN); /* 200 less what was out */
+}
+
+static void test_refund_of_what_a_lease_spent_finds_room_before_it_is_told(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    struct lease_grant grant = ask(&f, (struct lease_wish){.need_tokens = 150}, START_US);
+    assert_int_equal(give(&f, 40, true, START_US), 40 * TOKEN);
+    assert_int_equal(f.record.levels[0].utok, 90 * TOKEN);
+    assert_int_equal(f.account.out_tokens, 150);
+    struct lease_wish told = {.only_returns = true, .told = {grant.epoch, 150, 110}};
+    assert_int_equal(ask(&f, told, START_US).n_others, 0);
+    assert_int_equal(f.record.levels[0].utok, 200 * TOKEN);
+    assert_int_equal(f.account.given_tokens, 0);
+}
+
+/* In whichever order they are told, all that was not spent comes back. */
+static void test_refund_is_not_taken_for_that_of_another_lease(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    struct lease_grant spent = ask(&f, (struct lease_wish){.need_tokens = 60}, START_US);
+    struct lease_grant kept = ask(&f, (struct lease_wish){.need_tokens = 60}, START_US);
+    (void)give(&f, 60, true, START_US);
+    assert_int_equal(f.record.levels[0].utok, 140 * TOKEN);
+    (void)ask(&f, (struct lease_wish){.only_returns = true, .told = {spent.epoch, 60, 0}}, START_US);
+    (void)ask(&f, (struct lease_wish){.only_returns = true, .told = {kept.epoch, 60, 60}}, START_US);
+    assert_int_equal(f.record.levels[0].utok, 200 * TOKEN);
+}
+
+static void test_refund_leaves_no_room_once_the_next_epoch_ends(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    (void)ask(&f, (struct lease_wish){.need_tokens = 150}, START_US);
+    assert_int_equal(give(&f, 500, true, START_US),
+                     150 * TOKEN); /* of the 50 that are there nothing was spent */
+    assert_int_equal(f.account.given_tokens, 150);
+    (void)ask(&f, (struct lease_wish){.need_tokens = 200}, START_US + LEASE_EPOCH_US);
+    assert_int_equal(f.account.given_before_tokens, 150);
+    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 2 * LEASE_EPOCH_US + 100000);
+    assert_int_equal(f.account.given_before_tokens, 0);
+    assert_int_equal(f.record.levels[0].utok, 0);
+    lease_refresh(&f.record, &f.account, &limit, 1, START_US + 3 * LEASE_EPOCH_US + 100000);
+    assert_int_equal(f.record.levels[0].utok, 100 * TOKEN);
+}
+
+static void test_what_was_taken_for_nothing_finds_only_the_room_it_left(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    (void)ask(&f, (struct lease_wish){.need_tokens = 150}, START_US);
+    assert_int_equal(give(&f, -20, false, START_US), -20 * TOKEN);
+    assert_int_equal(give(&f, 20, false, START_US + 5000), 15 * TOKEN); /* the rest has refilled */
+    assert_int_equal(f.record.levels[0].utok, 50 * TOKEN);
+    assert_int_equal(f.account.given_tokens, 0);
+}
+
+static void test_nothing_is_given_to_what_is_full_and_no_more_taken_than_a_burst(void **state) {
+    (void)state;
+    struct fixture f = {0};
+    assert_int_equal(give(&f, 3, true, START_US), 0);
+    assert_int_equal(give(&f, -500, false, START_US), -400 * TOKEN);
+    assert_int_equal(f.record.levels[0].utok, -200 * TOKEN);
 }
 
 static void test_tokens_to_come_go_by_the_share_of_the_demand(void **state) {
@@ -295,6 +361,11 @@ int main(void) {
         cmocka_unit_test(test_level_does_not_refill_over_what_is_out),
         cmocka_unit_test(test_what_nobody_tells_is_forgotten_with_its_epoch),
         cmocka_unit_test(test_tokens_come_back_once_and_only_while_accounted_for),
+        cmocka_unit_test(test_refund_of_what_a_lease_spent_finds_room_before_it_is_told),
+        cmocka_unit_test(test_refund_is_not_taken_for_that_of_another_lease),
+        cmocka_unit_test(test_refund_leaves_no_room_once_the_next_epoch_ends),
+        cmocka_unit_test(test_what_was_taken_for_nothing_finds_only_the_room_it_left),
+        cmocka_unit_test(test_nothing_is_given_to_what_is_full_and_no_more_taken_than_a_burst),
         cmocka_unit_test(test_tokens_to_come_go_by_the_share_of_the_demand),
         cmocka_unit_test(test_nothing_is_to_come_while_all_is_out),
         cmocka_unit_test(test_nothing_extra_is_promised_while_demand_is_below_the_rate),

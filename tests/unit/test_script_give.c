@@ -13,10 +13,10 @@ static const uint8_t id[STORE_RESERVATION_ID_BYTES] = "reservation 456";
 
 static void test_argument_is_packed_as_documented(void **state) {
     (void)state;
-    const uint8_t expected[] = "\4\1\xc0\xbd\xf0\xff\xff\xff\xff\xff" /* memo, 1 limit, -1 token */
+    const uint8_t expected[] = "\5\1\xc0\xbd\xf0\xff\xff\xff\xff\xff" /* refund and memo, 1 limit, -1 token */
                                "\7\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\x80\x96\x98\0\0\0\0\0"
                                "fingerprint 123\0\2\0\0\0\0\0\0";
-    struct store_give give = {.part = &part, .tokens = -1, .memo = &memo};
+    struct store_give give = {.part = &part, .tokens = -1, .is_refund = true, .memo = &memo};
     uint8_t argument[SCRIPT_GIVE_ARG_MAX_BYTES];
     assert_int_equal(script_give_pack(&give, argument), sizeof expected);
     assert_memory_equal(argument, expected, sizeof expected);
