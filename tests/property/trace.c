@@ -102,9 +102,10 @@ static void change_quota(struct trace *trace) {
         choose_quota(trace);
         break;
     case 1: { /* reorder */
+        uint32_t j = (uint32_t)trace_random(trace, trace->n_limits);
         struct bucket_limit limit = limits[i];
-        limits[i] = limits[0];
-        limits[0] = limit;
+        limits[i] = limits[j];
+        limits[j] = limit;
         break;
     }
     case 2: /* remove */
