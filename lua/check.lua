@@ -30,20 +30,20 @@ else
 end
 local record = call('GET', key)
 
--- Nearly every check: one limit, and a record that is absent or holds just this limit. The arithmetic is that
--- of lib/bucket.lua, written out: to make and call its functions would cost a twentieth of the whole.
-if #argument == 37 then
-    local flags, cost, id, count, period, burst = unpack('<Bi8I4i8i8i8', argument)
-    local format, at, of, level = 1, now, id, burst
-    if record then
-        format = 0
-        if #record == 21 then
-            format, at, of, level = unpack('<Bi8I4i8', record)
-        end
+-- Nearly every check: a record that is absent or holds just these limits, in their order. The arithmetic is that of
+-- lib/bucket.lua, written out: to make and call its functions would cost a twentieth of the whole. What is not so plain
+-- leaves the loop, with nothing done.
+local flags, cost, id, count, period, burst, next_limit = unpack('<Bi8I4i8i8i8', argument)
+local format, at, of, level, next_level = 1, now, id, burst
+if record then
+    format = 0
+    if (#record - 9) * 28 == (#argument - 9) * 12 then
+        format, at, of, level, next_level = unpack('<Bi8I4i8', record)
     end
-    local plain = format == 1 and of == id and at >= 0 and at <= now and level >= -burst
-    if plain and flags == 0 then
-        local elapsed = now - at
+end
+if flags == 0 and format == 1 and at >= 0 and at <= now then
+    local elapsed, full_at, left = now - at, now
+    while of == id and level >= -burst do
         local rest = elapsed % period
         local part = rest * count
         level = level + (elapsed - rest) / period * count + (part - part % period) / period
@@ -57,20 +57,29 @@ if #argument == 37 then
         local lack = burst - level
         rest = lack % count
         part = rest * period
-        local full_at = now + (lack - rest) / count * period + (part + -part % count) / count
-        if full_at > latest then
-            full_at = latest
+        local limit_full_at = now + (lack - rest) / count * period + (part + -part % count) / count
+        if limit_full_at > full_at then
+            full_at = limit_full_at
         end
-        record = pack('<Bi8I4i8', 1, now, id, level)
-        call('SET', key, record, 'PXAT', string.format('%d', (full_at + 999) / 1000))
-        return record
+        left = left and left .. pack('<I4i8', id, level) or pack('<Bi8I4i8', 1, now, id, level)
+        if next_limit > #argument then
+            if full_at > latest then
+                full_at = latest
+            end
+            call('SET', key, left, 'PXAT', string.format('%d', (full_at + 999) / 1000))
+            return left
+        end
+        id, count, period, burst, next_limit = unpack('<I4i8i8i8', argument, next_limit)
+        of, level = id, burst
+        if record then
+            of, level, next_level = unpack('<I4i8', record, next_level)
+        end
     end
 end
 
 -- include lib/bucket.lua
 -- include lib/record.lua
 
-local flags, cost = unpack('<Bi8', argument)
 local peeks, charges = flags % 2 == 1, flags % 4 >= 2
 local n_limits = (#argument - 9) / (charges and 36 or 28)
 local read = read_record(record, now, argument, 10, n_limits)
