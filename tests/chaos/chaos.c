@@ -87,11 +87,7 @@ int chaos_tear_down(void **state) {
     end_single(chaos);
     cluster_signal_all(&chaos->cluster, SIGCONT);
     cluster_restart(&chaos->cluster);
-    for (size_t i = 0; i < CLUSTER_NODES; i++) {
-        struct run run;
-        CLUSTER_COMMAND(&chaos->cluster, &run, chaos->cluster.ports[i], "config", "set", "maxmemory", "0",
-                        "busy-reply-threshold", "5000");
-    }
+    CLUSTER_COMMAND_ALL(&chaos->cluster, "config", "set", "maxmemory", "0", "busy-reply-threshold", "5000");
     for (unsigned shard = 0; shard < LOAD_SHARDS; shard++) {
         struct run run;
         CLUSTER_COMMAND(&chaos->cluster, &run, chaos_master_of(chaos, shard), "flushall");
@@ -200,10 +196,7 @@ void chaos_repair(struct chaos *chaos) {
 }
 
 void chaos_end(struct chaos *chaos) {
-    for (size_t i = 0; i < CLUSTER_NODES; i++) {
-        struct run run;
-        CLUSTER_COMMAND(&chaos->cluster, &run, chaos->cluster.ports[i], "ping");
-    }
+    CLUSTER_COMMAND_ALL(&chaos->cluster, "ping");
     for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
         frontend_stop(&chaos->frontends[i]);
     }

@@ -1,22 +1,12 @@
 /* clock_step.c — the clock of Redis jumps ten seconds ahead, and later twenty back. */
 #include "tests/chaos/scenarios.h"
+#include "tests/system/shifted_clock.h"
 
 enum { AFTER_MS = 3000 }; /* more than a heartbeat, which measures the drift */
 
-static void set_clock(const struct chaos *chaos, int64_t offset_s) {
-    char path[HARNESS_PATH_BYTES];
-    FILE *file = fopen(harness_path(chaos->harness, "clock", path), "r+");
-    if (file == NULL) {
-        file = fopen(path, "w");
-    }
-    assert_non_null(file);
-    assert_int_equal(fwrite(&offset_s, sizeof offset_s, 1, file), 1);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* Returns how much of the hot key's rate was admitted after the step. */
-static double step_to(struct chaos *chaos, int64_t offset_s) {
-    set_clock(chaos, offset_s);
+static double step_to(struct chaos *chaos, const struct shifted_clock *clock, int64_t offset_s) {
+    shifted_clock_set(clock, offset_s);
     int64_t from_us = harness_now_us();
     harness_sleep_ms(AFTER_MS);
     size_t n;
@@ -30,22 +20,17 @@ static double step_to(struct chaos *chaos, int64_t offset_s) {
 
 void chaos_clock_step(void **state) {
     struct chaos *chaos = *state;
-    char library[HARNESS_PATH_BYTES], path[HARNESS_PATH_BYTES];
-    char preload[HARNESS_PATH_BYTES + 32], file[HARNESS_PATH_BYTES + 32];
-    set_clock(chaos, 0);
-    snprintf(preload, sizeof preload, "LD_PRELOAD=%s",
-             harness_program("tests/chaos/shifted_clock.so", library));
-    snprintf(file, sizeof file, "SHIFTED_CLOCK=%s", harness_path(chaos->harness, "clock", path));
-    const char *const wrapper[] = {"env", preload, file, NULL};
+    struct shifted_clock clock;
+    shifted_clock_open(chaos->harness, &clock, 0);
     char drift[96];
-    uint16_t port = chaos_start_single(chaos, wrapper);
+    uint16_t port = chaos_start_single(chaos, clock.wrapper);
     snprintf(drift, sizeof drift, "sluice_redis_clock_drift_seconds{node=\"127.0.0.1:%u\"}", port);
     chaos_begin_single(chaos, port);
 
     chaos_break(chaos);
-    double after_ahead = step_to(chaos, 10);
+    double after_ahead = step_to(chaos, &clock, 10);
     uint64_t drift_s = frontend_metric(&chaos->frontends[0], drift);
-    double after_back = step_to(chaos, -10);
+    double after_back = step_to(chaos, &clock, -10);
     chaos_repair(chaos);
 
     chaos_judge_with(chaos, "clock_step",

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { START_LIMIT_S = 60, COMMAND_LIMIT_S = 10, MAX_WORDS = 24 };
+enum { START_LIMIT_S = 60, COMMAND_LIMIT_S = 10 };
 
 static const char *const cluster_script = "deploy/cluster/cluster.sh";
 
@@ -14,12 +14,19 @@ static unsigned first_port(void) {
 }
 
 void cluster_start(struct harness *harness, struct cluster *cluster) {
+    cluster_start_wrapped(harness, cluster, NULL);
+}
+
+void cluster_start_wrapped(struct harness *harness, struct cluster *cluster, const char *const wrapper[]) {
     cluster->harness = harness;
     char port[16];
     snprintf(port, sizeof port, "%u", first_port());
+    const char *const own[] = {cluster_script, "start", harness_path(harness, "cluster", cluster->dir),
+                               "--port",       port,    NULL};
+    const char *argv[HARNESS_MAX_WORDS];
+    harness_append_words(argv, harness_append_words(argv, 0, wrapper), own);
     struct run run;
-    HARNESS_RUN(harness, &run, START_LIMIT_S, cluster_script, "start",
-                harness_path(harness, "cluster", cluster->dir), "--port", port);
+    harness_run(harness, &run, START_LIMIT_S, argv);
     if (run.exit_code != 0 || sscanf(run.out, "nodes=%255s", cluster->nodes) != 1) {
         fail_msg("cluster.sh start: exit %d: %s%s", run.exit_code, run.out, run.err);
     }
@@ -57,15 +64,19 @@ void cluster_restart(struct cluster *cluster) {
 void cluster_command(const struct cluster *cluster, struct run *run, uint16_t port, const char *const words[]) {
     char port_text[16];
     snprintf(port_text, sizeof port_text, "%u", port);
-    const char *argv[MAX_WORDS] = {"redis-cli", "-e", "-h", "127.0.0.1", "-p", port_text};
-    size_t n = 6;
-    for (size_t i = 0; words[i] != NULL; i++) {
-        assert_true(n + 1 < MAX_WORDS);
-        argv[n++] = words[i];
-    }
+    const char *const own[] = {"redis-cli", "-e", "-h", "127.0.0.1", "-p", port_text, NULL};
+    const char *argv[HARNESS_MAX_WORDS];
+    harness_append_words(argv, harness_append_words(argv, 0, own), words);
     harness_run(cluster->harness, run, COMMAND_LIMIT_S, argv);
     if (run->exit_code != 0) {
         fail_msg("redis-cli -p %u %s: %s%s", port, words[0], run->out, run->err);
+    }
+}
+
+void cluster_command_all(const struct cluster *cluster, const char *const words[]) {
+    for (size_t i = 0; i < CLUSTER_NODES; i++) {
+        struct run run;
+        cluster_command(cluster, &run, cluster->ports[i], words);
     }
 }
 

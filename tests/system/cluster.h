@@ -13,13 +13,19 @@ struct cluster {
     uint16_t ports[CLUSTER_NODES]; /* masters first, as they were at the start */
 };
 
-/* One at a time for each harness; the harness' closing stops it. */
+/* One at a time for each harness; the harness' closing stops it. `wrapper` is a list of words put before the script, and
+ * so before the nodes, or NULL. */
 void cluster_start(struct harness *harness, struct cluster *cluster);
+void cluster_start_wrapped(struct harness *harness, struct cluster *cluster, const char *const wrapper[]);
 
 /* Sends one command to a node by redis-cli; its answer, as text, is in run->out. Fails the test on an error. */
 void cluster_command(const struct cluster *cluster, struct run *run, uint16_t port, const char *const words[]);
 #define CLUSTER_COMMAND(cluster, run, port, ...)                                                               \
     cluster_command(cluster, run, port, (const char *const[]){__VA_ARGS__, NULL})
+
+/* The same to all nodes. */
+void cluster_command_all(const struct cluster *cluster, const char *const words[]);
+#define CLUSTER_COMMAND_ALL(cluster, ...) cluster_command_all(cluster, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A number from a section of a node's INFO, after the text `field`; 0 when it is not there. */
 uint64_t cluster_info(const struct cluster *cluster, uint16_t port, const char *section, const char *field);

@@ -17,21 +17,12 @@ enum {
     METRIC_LIMIT_MS = 10000,
     LEVEL_LIMIT_MS = 10000,
     PAGE_BYTES = 64 * 1024,
-    MAX_WORDS = 48,
 };
 
 static void fail_with_log(const struct frontend *frontend, const char *what) {
     char log[4096];
     harness_read(frontend->log_path, log, sizeof log);
     fail_msg("sluiced %s; its log: %s", what, log);
-}
-
-static size_t append_words(const char *argv[], size_t n, const char *const words[]) {
-    for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
-        assert_true(n + 1 < MAX_WORDS);
-        argv[n++] = words[i];
-    }
-    return n;
 }
 
 /* Waits for "ready checks=127.0.0.1:PORT admin=127.0.0.1:PORT" in what sluiced has written. */
@@ -61,13 +52,13 @@ static void await_ready_line(struct frontend *frontend, const char *out_path) {
 void frontend_start_as_shipped(struct harness *harness, struct frontend *frontend, const char *const wrapper[],
                                const char *const flags[]) {
     char program[HARNESS_PATH_BYTES], out_path[HARNESS_PATH_BYTES], name[64];
-    const char *argv[MAX_WORDS];
+    const char *argv[HARNESS_MAX_WORDS];
     const char *const own[] = {
         harness_program("sluiced", program), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", NULL,
     };
-    size_t n = append_words(argv, 0, wrapper);
-    n = append_words(argv, n, own);
-    argv[append_words(argv, n, flags)] = NULL;
+    size_t n = harness_append_words(argv, 0, wrapper);
+    n = harness_append_words(argv, n, own);
+    harness_append_words(argv, n, flags);
 
     *frontend = (struct frontend){.harness = harness};
     snprintf(name, sizeof name, "frontend-%lld.out", (long long)harness_now_us());
@@ -82,9 +73,8 @@ void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, 
                             const char *const flags[]) {
     static const char *const patient[] = {
         "--store-timeout", "2s", "--request-timeout", "5s", "--redis-breaker-silence", "10s", NULL};
-    const char *all[MAX_WORDS];
-    size_t n = append_words(all, 0, patient);
-    all[append_words(all, n, flags)] = NULL;
+    const char *all[HARNESS_MAX_WORDS];
+    harness_append_words(all, harness_append_words(all, 0, patient), flags);
     frontend_start_as_shipped(harness, frontend, wrapper, all);
 }
 

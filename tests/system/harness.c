@@ -105,6 +105,15 @@ void harness_read(const char *path, char *text, size_t cap) {
     fclose(file);
 }
 
+size_t harness_append_words(const char *command[HARNESS_MAX_WORDS], size_t n, const char *const words[]) {
+    for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
+        assert_true(n + 1 < HARNESS_MAX_WORDS);
+        command[n++] = words[i];
+    }
+    command[n] = NULL;
+    return n;
+}
+
 pid_t harness_fork(struct harness *harness, int death_signal) {
     size_t place = 0;
     while (place < HARNESS_MAX_CHILDREN && harness->children[place].pid != 0) {

@@ -10,7 +10,7 @@
 
 #include "tests/support/test_prelude.h"
 
-enum { HARNESS_PATH_BYTES = 128, HARNESS_MAX_CHILDREN = 64 };
+enum { HARNESS_PATH_BYTES = 128, HARNESS_MAX_CHILDREN = 64, HARNESS_MAX_WORDS = 48 };
 
 struct harness {
     char dir[HARNESS_PATH_BYTES];
@@ -34,6 +34,10 @@ const char *harness_write(const struct harness *harness, const char *name, const
                           char path[HARNESS_PATH_BYTES]);
 /* Reads a file as text, cut to fit; an absent one reads as "". */
 void harness_read(const char *path, char *text, size_t cap);
+
+/* Appends a list of words that ends in NULL, or none for NULL, to the first n of a command; returns how many it has then.
+ * The one after them is NULL. */
+size_t harness_append_words(const char *command[HARNESS_MAX_WORDS], size_t n, const char *const words[]);
 
 /* Starts a program that gets `death_signal` when the test dies. Its output goes to the files given; variables
  * SLUICE_... of the test's own environment are kept from it. */

@@ -217,10 +217,7 @@ static void test_flushed_scripts_are_sent_again(void **state) {
     struct wire_check check = raw_check_of("t", "five", "flushed");
     assert_int_equal(raw_decide(world->raw[0], check)->remaining, 4);
     uint64_t before = sum_of(world, noscript);
-    for (size_t i = 0; i < CLUSTER_NODES; i++) {
-        struct run run;
-        CLUSTER_COMMAND(&world->cluster, &run, world->cluster.ports[i], "script", "flush");
-    }
+    CLUSTER_COMMAND_ALL(&world->cluster, "script", "flush");
     assert_int_equal(raw_decide(world->raw[1], check)->remaining, 3);
     assert_int_equal(raw_decide(world->raw[0], check)->remaining, 2);
     assert_true(sum_of(world, noscript) > before);
