@@ -124,6 +124,8 @@ static void take_answer(struct sender *sender, const struct frame *frame) {
         record->verdict = (uint8_t)decision->verdict;
         record->source = (uint8_t)decision->source;
         record->is_degraded = decision->degraded;
+        record->remaining = decision->remaining;
+        record->reset_after_us = decision->reset_after_us;
     }
     write_answer(sender, record, excuse_of(sender, record));
 }

@@ -12,9 +12,10 @@
 
 struct record {
     int64_t sent_at_us;
-    int64_t answered_at_us; /* 0: not answered */
-    uint32_t excused_us;    /* of its latency: what it was late for want of a processor */
-    uint16_t key;           /* its number in the load */
+    int64_t answered_at_us;             /* 0: not answered */
+    uint64_t remaining, reset_after_us; /* as decided; not known of a load by the library */
+    uint32_t excused_us;                /* of its latency: what it was late for want of a processor */
+    uint16_t key;                       /* its number in the load */
     uint8_t frontend;
     uint8_t status, verdict, source; /* as in wire.h */
     bool is_degraded;
