@@ -79,11 +79,23 @@ const char *harness_path(const struct harness *harness, const char *name, char p
     return path;
 }
 
+/* Where the build lies that a variable names. */
+static const char *build_of(const char *variable) {
+    const char *build = getenv(variable);
+    return build != NULL ? build : "build";
+}
+
 const char *harness_program(const char *name, char path[HARNESS_PATH_BYTES]) {
-    const char *build = getenv("SLUICE_BUILD");
-    int n = snprintf(path, HARNESS_PATH_BYTES, "%s/%s", build != NULL ? build : "build", name);
+    int n = snprintf(path, HARNESS_PATH_BYTES, "%s/%s", build_of("SLUICE_BUILD"), name);
     assert_in_range(n, 1, HARNESS_PATH_BYTES - 1);
     return path;
+}
+
+void harness_swap_builds(void) {
+    char build[HARNESS_PATH_BYTES];
+    snprintf(build, sizeof build, "%s", build_of("SLUICE_BUILD"));
+    setenv("SLUICE_BUILD", build_of("SLUICE_PLAIN_BUILD"), 1);
+    setenv("SLUICE_PLAIN_BUILD", build, 1);
 }
 
 const char *harness_write(const struct harness *harness, const char *name, const char *text,

@@ -29,6 +29,9 @@ void harness_close(struct harness **harness);
 /* Paths are kept in a buffer of the caller. `harness_program` is a built program: $SLUICE_BUILD/name. */
 const char *harness_path(const struct harness *harness, const char *name, char path[HARNESS_PATH_BYTES]);
 const char *harness_program(const char *name, char path[HARNESS_PATH_BYTES]);
+/* Exchanges $SLUICE_BUILD and $SLUICE_PLAIN_BUILD: programs are those without sanitizers, which take no time and do not
+ * mix with valgrind, until it is called again. */
+void harness_swap_builds(void);
 /* Writes a file into the folder and returns its path. */
 const char *harness_write(const struct harness *harness, const char *name, const char *text,
                           char path[HARNESS_PATH_BYTES]);

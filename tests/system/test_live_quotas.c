@@ -492,18 +492,16 @@ static void test_very_many_quotas_are_seeded_and_read(void **state) {
     struct world *world = *state;
     struct redis_fixture *redis = redis_fixture_start();
     struct frontend frontends[2];
-    char path[HARNESS_PATH_BYTES], nodes[32], build[HARNESS_PATH_BYTES];
-    const char *sanitized = getenv("SLUICE_BUILD"), *plain = getenv("SLUICE_PLAIN_BUILD");
+    char path[HARNESS_PATH_BYTES], nodes[32];
     assert_non_null(redis);
     snprintf(nodes, sizeof nodes, "127.0.0.1:%u", redis_fixture_port(redis));
-    snprintf(build, sizeof build, "%s", sanitized != NULL ? sanitized : "build");
     write_many(world->harness, path);
-    setenv("SLUICE_BUILD", plain != NULL ? plain : "build", 1);
+    harness_swap_builds();
     start_with_many(world->harness, &frontends[0], "as a seed",
                     (const char *const[]){"--redis-nodes", nodes, "--quotas", path, NULL});
     start_with_many(world->harness, &frontends[1], "from Redis",
                     (const char *const[]){"--redis-nodes", nodes, NULL});
-    setenv("SLUICE_BUILD", build, 1);
+    harness_swap_builds();
     frontend_stop(&frontends[0]);
     frontend_stop(&frontends[1]);
     redis_fixture_stop(&redis);

@@ -112,8 +112,7 @@ static void test_frontend_on_a_cluster_leaks_nothing(void **state) {
 }
 
 int main(void) {
-    const char *plain_build = getenv("SLUICE_PLAIN_BUILD");
-    setenv("SLUICE_BUILD", plain_build != NULL ? plain_build : "build", 1);
+    harness_swap_builds();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embedded_frontend_leaks_nothing),
         cmocka_unit_test(test_frontend_on_a_cluster_leaks_nothing),
