@@ -3,17 +3,10 @@
 
 #include "tests/support/limiter_bench.h"
 
-#include "server/quota/registry.h"
+#include "tests/support/quota_fixture.h"
 
 static struct bytes of(const char *text) {
     return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
-}
-
-static struct quota_set *load(const char *quotas) {
-    struct status status = {{0}};
-    struct quota_set *set = registry_load_text("test", quotas, strlen(quotas), &status);
-    assert_string_equal(status.text, "");
-    return set;
 }
 
 static void open_with(struct limiter_bench *bench, const char *quotas, struct hotkeys *hotkeys) {
@@ -21,7 +14,7 @@ static void open_with(struct limiter_bench *bench, const char *quotas, struct ho
         .truth = model_truth_create(),
         .fallback = fallback_create(FALLBACK_MIN_KEYS, BUCKET_MAX_LIMITS),
         .hotkeys = hotkeys,
-        .quotas = load(quotas),
+        .quotas = quota_fixture_load(quotas),
         .now_us = BENCH_START_US,
     };
     assert_non_null(bench->truth);
@@ -56,7 +49,7 @@ void bench_close(struct limiter_bench *bench) {
 
 void bench_set_quotas(struct limiter_bench *bench, const char *quotas) {
     quota_set_release(&bench->quotas);
-    bench->quotas = load(quotas);
+    bench->quotas = quota_fixture_load(quotas);
     limiter_set_quotas(bench->limiter, bench->quotas);
 }
 

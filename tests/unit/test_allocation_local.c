@@ -15,6 +15,7 @@
 #include "server/store/embedded_store.h"
 #include "server/worker.h"
 #include "tests/support/failing_malloc.h"
+#include "tests/support/quota_fixture.h"
 
 static char path[64];
 
@@ -134,10 +135,8 @@ static bool edit_copy(void *arg) {
 static void test_sets_are_edited_or_left_alone(void **state) {
     (void)state;
     char text[8192];
-    struct status status;
     write_quotas(text);
-    struct quota_set *set = registry_load_text("quotas", text, strlen(text), &status);
-    assert_non_null(set);
+    struct quota_set *set = quota_fixture_load(text);
     failing_malloc_sweep(edit_copy, set, 50);
     quota_set_release(&set);
 }

@@ -2,7 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include "client/cmd/judge.h"
-#include "server/quota/registry.h"
+#include "tests/support/quota_fixture.h"
 
 static const char quotas[] = "default: deny\n"
                              "tenants:\n"
@@ -18,9 +18,7 @@ static struct bytes bytes_of(const char *text) {
 }
 
 static int open_quotas(void **state) {
-    struct status status = {""};
-    *state = registry_load_text("quotas", quotas, strlen(quotas), &status);
-    assert_non_null(*state);
+    *state = quota_fixture_load(quotas);
     return 0;
 }
 
