@@ -14,6 +14,7 @@
 
 #include "server/store/script.h"
 #include "tests/support/redis_fixture.h"
+#include "tests/support/text_bytes.h"
 
 enum { LINKS = 4, PIPELINE = 32, DEFAULT_ROUNDS = 7, MAX_ROUNDS = 99, ROUND_MS = 250, FILL_CHUNK = 50000 };
 
@@ -59,10 +60,6 @@ struct batch {
     uint32_t n_keys;
     char reply_tag; /* 0: any reply */
 };
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static int64_t read_clock_ns(clockid_t clock) {
     struct timespec t = {0};

@@ -24,6 +24,7 @@
 #include "server/store/script.h"
 #include "server/store/store_key.h"
 #include "tests/support/redis_fixture.h"
+#include "tests/support/text_bytes.h"
 
 enum { CONNECTIONS_MAX = 64, PIPELINE_MAX = 1024, KEYS_PER_CALL_MAX = 2 };
 #define US_PER_S INT64_C(1000000)
@@ -58,10 +59,6 @@ struct load {
 };
 
 /* ---- what is asked ---- */
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static bool queue(struct redis_link *link, const char *const words[]) {
     struct bytes args[8];

@@ -5,21 +5,11 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "server/store/script.h"
 #include "tests/property/rational.h"
 #include "tests/property/trace.h"
-#include "tests/support/redis_fixture.h"
+#include "tests/property/script_redis.h"
 
 enum { N_TRACES = 200, N_CHECKS = 100 };
-
-struct redis {
-    struct redis_fixture *fixture;
-    struct redis_link link;
-};
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static int64_t wall_us(void) {
     struct timespec t;
@@ -27,35 +17,14 @@ static int64_t wall_us(void) {
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static struct redis_answer call(struct redis *redis, const char *command, const char *a, const char *b) {
-    struct redis_answer answer;
-    assert_true(redis_link_call(&redis->link, &answer, command, a, b, (char *)NULL));
-    return answer;
-}
-
 static int set_up(void **state) {
-    struct redis *redis = calloc(1, sizeof *redis);
-    assert_non_null(redis);
-    *state = redis;
-    redis->link.fd = -1;
-    redis->fixture = redis_fixture_start();
-    if (redis->fixture == NULL || !redis_link_open(&redis->link, redis_fixture_port(redis->fixture))) {
-        return -1;
-    }
-    struct redis_answer answer = call(redis, "SCRIPT", "LOAD", script_check.body);
-    return answer.kind == REDIS_BULK ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    struct redis *redis = *state;
-    redis_link_close(&redis->link);
-    redis_fixture_stop(&redis->fixture);
-    free(redis);
+    script_redis_set_up(state);
+    script_redis_load(*state, &script_check);
     return 0;
 }
 
 /* One check on `key`; now_us < 0: at the server's own time. Returns the raw answer. */
-static struct redis_answer eval(struct redis *redis, const char *key, const struct trace *trace,
+static struct redis_answer eval(struct script_redis *redis, const char *key, const struct trace *trace,
                                 int64_t now_us) {
     uint8_t argument[SCRIPT_CHECK_ARG_MAX_BYTES];
     char now[32];
@@ -65,11 +34,7 @@ static struct redis_answer eval(struct redis *redis, const char *key, const stru
     const struct bytes args[] = {text_bytes("EVALSHA"), text_bytes(script_check.sha1),
                                  text_bytes("1"),       text_bytes(key),
                                  {argument, n},         text_bytes(now)};
-    struct redis_answer answer;
-    assert_true(redis_link_queue(&redis->link, args, now_us < 0 ? 5 : 6));
-    assert_true(redis_link_flush(&redis->link));
-    assert_true(redis_link_read(&redis->link, &answer));
-    return answer;
+    return script_redis_send(redis, args, now_us < 0 ? 5 : 6);
 }
 
 static struct bucket_verdict parse(struct redis_answer answer, const struct trace *trace) {
@@ -92,16 +57,14 @@ static struct trace trace_of(int64_t count, int64_t period_s, int64_t burst_toke
 }
 
 static void test_script_loads_under_its_hash(void **state) {
-    struct redis_answer answer = call(*state, "SCRIPT", "LOAD", script_check.body);
-    assert_int_equal(answer.kind, REDIS_BULK);
-    assert_int_equal(answer.text.len, SCRIPT_SHA1_BYTES);
-    assert_memory_equal(answer.text.data, script_check.sha1, SCRIPT_SHA1_BYTES);
+    script_redis_load(*state, &script_check);
 }
 
-static void assert_same_record(struct redis *redis, const char *key, const struct bucket_record *record) {
+static void assert_same_record(struct script_redis *redis, const char *key,
+                               const struct bucket_record *record) {
     uint8_t expected[SCRIPT_RECORD_MAX_BYTES];
     size_t n = script_record_pack(record, expected);
-    struct redis_answer answer = call(redis, "GET", key, NULL);
+    struct redis_answer answer = script_redis_call(redis, "GET", key, NULL);
     assert_int_equal(answer.kind, REDIS_BULK);
     assert_int_equal(answer.text.len, n);
     assert_memory_equal(answer.text.data, expected, n);
@@ -109,7 +72,7 @@ static void assert_same_record(struct redis *redis, const char *key, const struc
 
 /* The traces live in the future, so that no record expires by the server's clock. */
 static void test_random_checks_decide_as_c_does(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     int64_t start_us = wall_us() + TRACE_YEAR_US;
     for (uint64_t i = 0; i < N_TRACES; i++) {
         struct trace trace;
@@ -135,28 +98,29 @@ static void test_random_checks_decide_as_c_does(void **state) {
 }
 
 static void test_record_expires_when_it_is_full(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(3, 1, 10);
     int64_t now_us = wall_us() + TRACE_YEAR_US;
     struct bucket_verdict verdict = parse(eval(redis, "expiry", &trace, now_us), &trace);
     assert_int_equal(verdict.full_after_us, 333334);
-    assert_int_equal(call(redis, "PEXPIRETIME", "expiry", NULL).integer, (now_us + 333334 + 999) / 1000);
+    assert_int_equal(script_redis_call(redis, "PEXPIRETIME", "expiry", NULL).integer,
+                     (now_us + 333334 + 999) / 1000);
 }
 
 static void test_expired_record_is_a_full_bucket(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(1000, 1, 5);
     trace.cost_tokens = 5;
     assert_true(parse(eval(redis, "gone", &trace, -1), &trace).allowed);
     int64_t end_us = wall_us() + 5000000;
-    while (call(redis, "EXISTS", "gone", NULL).integer != 0) {
+    while (script_redis_call(redis, "EXISTS", "gone", NULL).integer != 0) {
         assert_true(wall_us() < end_us);
     }
     assert_true(parse(eval(redis, "gone", &trace, -1), &trace).allowed);
 }
 
 static void test_time_is_the_servers(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(1, 3600, 10);
     int64_t before_us = wall_us();
     struct redis_answer answer = eval(redis, "now", &trace, -1);
@@ -171,7 +135,7 @@ static void test_time_is_the_servers(void **state) {
 /* On the real clock, with every admission dated by the script itself. */
 static void test_never_more_than_burst_and_rate_on_the_real_clock(void **state) {
     enum { N_HAMMERED = 20000 };
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(500, 1, 20);
     struct rational_window window;
     int n_allowed = 0;
@@ -189,10 +153,10 @@ static void test_never_more_than_burst_and_rate_on_the_real_clock(void **state) 
 
 static void test_denial_issues_no_set(void **state) {
     enum { N_DENIED = 1000 };
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(1, 86400, 1);
     assert_true(parse(eval(redis, "denied", &trace, -1), &trace).allowed);
-    assert_int_equal(call(redis, "CONFIG", "RESETSTAT", NULL).kind, REDIS_STATUS);
+    assert_int_equal(script_redis_call(redis, "CONFIG", "RESETSTAT", NULL).kind, REDIS_STATUS);
     for (int i = 0; i < N_DENIED; i++) {
         assert_false(parse(eval(redis, "denied", &trace, -1), &trace).allowed);
     }
@@ -203,25 +167,25 @@ static void test_denial_issues_no_set(void **state) {
 }
 
 static void test_value_of_another_kind_is_no_record(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(1, 86400, 2);
-    assert_int_equal(call(redis, "SET", "foreign", "not one of ours, 21 b").kind, REDIS_STATUS);
+    assert_int_equal(script_redis_call(redis, "SET", "foreign", "not one of ours, 21 b", NULL).kind,
+                     REDIS_STATUS);
     struct bucket_verdict verdict = parse(eval(redis, "foreign", &trace, -1), &trace);
     assert_true(verdict.allowed);
     assert_int_equal(verdict.remaining_utok, BUCKET_UTOK_PER_TOKEN);
 }
 
 static void test_full_memory_is_refused_before_anything_runs(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct trace trace = trace_of(1, 1, 10);
-    struct redis_answer answer;
-    assert_true(redis_link_call(&redis->link, &answer, "CONFIG", "SET", "maxmemory", "1", (char *)NULL));
-    assert_int_equal(call(redis, "CONFIG", "RESETSTAT", NULL).kind, REDIS_STATUS);
-    answer = eval(redis, "oom", &trace, -1);
+    script_redis_call(redis, "CONFIG", "SET", "maxmemory", "1", NULL);
+    assert_int_equal(script_redis_call(redis, "CONFIG", "RESETSTAT", NULL).kind, REDIS_STATUS);
+    struct redis_answer answer = eval(redis, "oom", &trace, -1);
     assert_int_equal(answer.kind, REDIS_ERROR);
     assert_memory_equal(answer.text.data, "OOM ", 4);
     assert_int_equal(redis_link_calls_of(&redis->link, "time"), 0);
-    assert_true(redis_link_call(&redis->link, &answer, "CONFIG", "SET", "maxmemory", "0", (char *)NULL));
+    script_redis_call(redis, "CONFIG", "SET", "maxmemory", "0", NULL);
     assert_true(parse(eval(redis, "oom", &trace, -1), &trace).allowed);
 }
 
@@ -237,5 +201,5 @@ int main(void) {
         cmocka_unit_test(test_value_of_another_kind_is_no_record),
         cmocka_unit_test(test_full_memory_is_refused_before_anything_runs),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, script_redis_tear_down);
 }

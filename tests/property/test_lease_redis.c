@@ -9,18 +9,9 @@
 #include "server/store/script_lease.h"
 #include "tests/property/rational.h"
 #include "tests/property/trace.h"
-#include "tests/support/redis_fixture.h"
+#include "tests/property/script_redis.h"
 
 enum { N_TRACES = 200, N_CALLS = 60, N_WORKERS = 3 };
-
-struct redis {
-    struct redis_fixture *fixture;
-    struct redis_link link;
-};
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static int64_t clock_us(clockid_t id) {
     struct timespec t;
@@ -28,41 +19,12 @@ static int64_t clock_us(clockid_t id) {
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static struct redis_answer call(struct redis *redis, const char *command, const char *a, const char *b) {
-    struct redis_answer answer;
-    assert_true(redis_link_call(&redis->link, &answer, command, a, b, (char *)NULL));
-    return answer;
-}
-
-static int set_up(void **state) {
-    struct redis *redis = calloc(1, sizeof *redis);
-    assert_non_null(redis);
-    *state = redis;
-    redis->link.fd = -1;
-    redis->fixture = redis_fixture_start();
-    if (redis->fixture == NULL || !redis_link_open(&redis->link, redis_fixture_port(redis->fixture))) {
-        return -1;
-    }
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct redis *redis = *state;
-    redis_link_close(&redis->link);
-    redis_fixture_stop(&redis->fixture);
-    free(redis);
-    return 0;
-}
-
 static void test_script_loads_under_its_hash(void **state) {
-    struct redis_answer answer = call(*state, "SCRIPT", "LOAD", script_lease.body);
-    assert_int_equal(answer.kind, REDIS_BULK);
-    assert_int_equal(answer.text.len, SCRIPT_SHA1_BYTES);
-    assert_memory_equal(answer.text.data, script_lease.sha1, SCRIPT_SHA1_BYTES);
+    script_redis_load(*state, &script_lease);
 }
 
 /* now_us < 0: at the server's own time. */
-static struct lease_grant eval(struct redis *redis, const char *key, const struct script_lease *lease,
+static struct lease_grant eval(struct script_redis *redis, const char *key, const struct script_lease *lease,
                                int64_t now_us, struct bucket_record *record) {
     uint8_t argument[SCRIPT_LEASE_ARG_MAX_BYTES];
     char now[32];
@@ -71,11 +33,8 @@ static struct lease_grant eval(struct redis *redis, const char *key, const struc
     const struct bytes args[] = {text_bytes("EVALSHA"), text_bytes(script_lease.sha1),
                                  text_bytes("1"),       text_bytes(key),
                                  {argument, n},         text_bytes(now)};
-    struct redis_answer answer;
+    struct redis_answer answer = script_redis_send(redis, args, now_us < 0 ? 5 : 6);
     struct lease_grant grant = {0};
-    assert_true(redis_link_queue(&redis->link, args, now_us < 0 ? 5 : 6));
-    assert_true(redis_link_flush(&redis->link));
-    assert_true(redis_link_read(&redis->link, &answer));
     if (answer.kind != REDIS_BULK || !script_lease_parse(answer.text, lease, &grant, record)) {
         fail_msg("reply of %zu bytes not understood: %.*s", answer.text.len, (int)answer.text.len,
                  (const char *)answer.text.data);
@@ -100,7 +59,7 @@ static struct lease_wish choose_wish(struct trace *trace, struct lease_told *tol
 
 /* The traces live in the future, so that no record expires by the server's clock. */
 static void test_random_leases_are_those_of_c(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     int64_t start_us = clock_us(CLOCK_REALTIME) + TRACE_YEAR_US;
     for (uint64_t i = 0; i < N_TRACES; i++) {
         struct trace trace;
@@ -134,23 +93,23 @@ static void test_random_leases_are_those_of_c(void **state) {
 }
 
 static void test_record_outlives_what_is_out(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct bucket_limit limit = {.id = 1, .count = 1000, .period_s = 1, .burst_utok = 1000000000};
     struct bucket_record record;
     struct script_lease lease = {&limit, 1, {.need_tokens = 40}, NULL};
     int64_t now_us = (clock_us(CLOCK_REALTIME) + TRACE_YEAR_US) / LEASE_EPOCH_US * LEASE_EPOCH_US;
     (void)eval(redis, "outlives", &lease, now_us, &record);
-    struct redis_answer answer = call(redis, "PEXPIRETIME", "outlives", NULL);
+    struct redis_answer answer = script_redis_call(redis, "PEXPIRETIME", "outlives", NULL);
     assert_int_equal(answer.integer, (now_us + 2 * LEASE_EPOCH_US) / 1000 + 40);
     lease.wish = (struct lease_wish){.only_returns = true, .told = {now_us / LEASE_EPOCH_US, 40, 30}};
     (void)eval(redis, "outlives", &lease, now_us, &record);
-    answer = call(redis, "PEXPIRETIME", "outlives", NULL);
+    answer = script_redis_call(redis, "PEXPIRETIME", "outlives", NULL);
     assert_int_equal(answer.integer, now_us / 1000 + 10);
 }
 
 /* Workers that spend whatever they get, as fast as they can, for a second and a half. */
 static void test_never_more_than_burst_and_rate_on_the_real_clock(void **state) {
-    struct redis *redis = *state;
+    struct script_redis *redis = *state;
     struct bucket_limit limit = {.id = 1, .count = 2000, .period_s = 1, .burst_utok = 200000000};
     struct lease_purse purses[N_WORKERS] = {0};
     struct lease_pace paces[N_WORKERS] = {0};
@@ -184,5 +143,5 @@ int main(void) {
         cmocka_unit_test(test_record_outlives_what_is_out),
         cmocka_unit_test(test_never_more_than_burst_and_rate_on_the_real_clock),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, script_redis_set_up, script_redis_tear_down);
 }

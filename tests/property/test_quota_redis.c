@@ -6,52 +6,18 @@
 #include "server/core/slot.h"
 #include "server/quota/fleet.h"
 #include "server/quota/ledger.h"
-#include "server/store/script.h"
-#include "tests/support/redis_fixture.h"
+#include "tests/property/script_redis.h"
 
 #define NOW "1800000000000"
 enum { ANSWER_BYTES = 256 };
 
-struct redis {
-    struct redis_fixture *fixture;
-    struct redis_link link;
-};
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-static struct redis_answer call(struct redis *redis, const char *command, const char *a, const char *b,
-                                const char *c) {
-    struct redis_answer answer;
-    assert_true(redis_link_call(&redis->link, &answer, command, a, b, c, (char *)NULL));
-    return answer;
-}
-
-static int set_up(void **state) {
-    struct redis *redis = calloc(1, sizeof *redis);
-    assert_non_null(redis);
-    *state = redis;
-    redis->link.fd = -1;
-    redis->fixture = redis_fixture_start();
-    return redis->fixture != NULL && redis_link_open(&redis->link, redis_fixture_port(redis->fixture)) ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    struct redis *redis = *state;
-    redis_link_close(&redis->link);
-    redis_fixture_stop(&redis->fixture);
-    free(redis);
-    return 0;
-}
-
 static int forget_all(void **state) {
-    call(*state, "CONFIG", "SET", "maxmemory", "0");
-    return call(*state, "FLUSHALL", NULL, NULL, NULL).kind == REDIS_STATUS ? 0 : -1;
+    script_redis_call(*state, "CONFIG", "SET", "maxmemory", "0", NULL);
+    return script_redis_call(*state, "FLUSHALL", NULL).kind == REDIS_STATUS ? 0 : -1;
 }
 
 /* Runs a script by its body; its answer as text: a number, a string or an error. */
-static const char *run(struct redis *redis, const struct script *script, const struct buf *argument) {
+static const char *run(struct script_redis *redis, const struct script *script, const struct buf *argument) {
     static char text[ANSWER_BYTES];
     const struct bytes args[] = {text_bytes("EVAL"),
                                  text_bytes(script->body),
@@ -60,10 +26,7 @@ static const char *run(struct redis *redis, const struct script *script, const s
                                  text_bytes(LEDGER_KEY_CHANGES),
                                  {buf_front(argument), buf_len(argument)},
                                  text_bytes(NOW)};
-    struct redis_answer answer;
-    assert_true(redis_link_queue(&redis->link, args, 7));
-    assert_true(redis_link_flush(&redis->link));
-    assert_true(redis_link_read(&redis->link, &answer));
+    struct redis_answer answer = script_redis_send(redis, args, 7);
     if (answer.kind == REDIS_INTEGER) {
         snprintf(text, sizeof text, "%" PRId64, answer.integer);
     } else {
@@ -77,8 +40,8 @@ struct change {
     int64_t if_revision;
 };
 
-static const char *put_as(struct redis *redis, const struct ledger_put *put, const struct change *changes,
-                          size_t n_changes) {
+static const char *put_as(struct script_redis *redis, const struct ledger_put *put,
+                          const struct change *changes, size_t n_changes) {
     struct buf argument = {0};
     assert_true(ledger_begin_put(put, &argument));
     for (size_t i = 0; i < n_changes; i++) {
@@ -102,8 +65,8 @@ static const char *put_as(struct redis *redis, const struct ledger_put *put, con
            sizeof((const struct change[]){__VA_ARGS__}) / sizeof(struct change))
 #define ANY LEDGER_ANY_REVISION
 
-static void expect_stored(struct redis *redis, const char *field, const char *value) {
-    struct redis_answer answer = call(redis, "HGET", LEDGER_KEY_QUOTAS, field, NULL);
+static void expect_stored(struct script_redis *redis, const char *field, const char *value) {
+    struct redis_answer answer = script_redis_call(redis, "HGET", LEDGER_KEY_QUOTAS, field, NULL);
     if (value == NULL) {
         assert_int_equal(answer.kind, REDIS_NIL);
     } else {
@@ -112,15 +75,15 @@ static void expect_stored(struct redis *redis, const char *field, const char *va
 }
 
 /* Entries are arrays, which the link does not read: a script makes one text of the stream. */
-static void expect_changes(struct redis *redis, const char *wanted) {
-    struct redis_answer answer = call(
+static void expect_changes(struct script_redis *redis, const char *wanted) {
+    struct redis_answer answer = script_redis_call(
         redis, "EVAL",
         "local t={} for _,e in ipairs(redis.call('XRANGE',KEYS[1],'-','+')) do t[#t+1]=e[1]..' '..'what='.."
         "(function() local m={} for i=1,#e[2],2 do m[e[2][i]]=e[2][i+1] end return m.what..' '..m.who..' '.."
         "m.tenant..' '..m.resource..' '..(m.old or '-')..' '..m.new..' '..m.at_ms..' '..(m.detail or "
         "'')..(m.scope or '')..(m.limit or '') end)()"
         " end return table.concat(t,';')",
-        "1", LEDGER_KEY_CHANGES);
+        "1", LEDGER_KEY_CHANGES, NULL);
     char text[1024];
     snprintf(text, sizeof text, "%.*s", (int)answer.text.len, (const char *)answer.text.data);
     assert_string_equal(text, wanted);
@@ -144,7 +107,7 @@ static void test_one_conflict_changes_nothing(void **state) {
     assert_string_equal(PUT(*state, {"t", "s", "{1}", 1}), "0 ");
     assert_string_equal(PUT(*state, {"t", "s", "{1}", ANY}, {"t", "x", "", ANY}), "1 ");
     expect_stored(*state, "t\ns", NULL);
-    assert_int_equal(call(*state, "XLEN", LEDGER_KEY_CHANGES, NULL, NULL).integer, 1);
+    assert_int_equal(script_redis_call(*state, "XLEN", LEDGER_KEY_CHANGES, NULL).integer, 1);
     assert_string_equal(PUT(*state, {"t", "s", "{1}", 0}, {"t", "r", "{2}", 1}), "3");
 }
 
@@ -159,11 +122,11 @@ static void test_store_that_is_behind_takes_no_change(void **state) {
 
 static void test_full_redis_refuses_before_the_first_write(void **state) {
     assert_string_equal(PUT(*state, {"t", "r", "{1}", ANY}), "1");
-    call(*state, "CONFIG", "SET", "maxmemory", "1");
+    script_redis_call(*state, "CONFIG", "SET", "maxmemory", "1", NULL);
     assert_memory_equal(PUT(*state, {"t", "r", "{2}", ANY}, {"t", "s", "{2}", ANY}), "OOM ", 4);
-    call(*state, "CONFIG", "SET", "maxmemory", "0");
+    script_redis_call(*state, "CONFIG", "SET", "maxmemory", "0", NULL);
     expect_stored(*state, "t\nr", "1 {1}");
-    assert_int_equal(call(*state, "XLEN", LEDGER_KEY_CHANGES, NULL, NULL).integer, 1);
+    assert_int_equal(script_redis_call(*state, "XLEN", LEDGER_KEY_CHANGES, NULL).integer, 1);
 }
 
 /* The same rule as feed.c's, in few lines: what the stream says, in order, gives what the hash holds. */
@@ -179,14 +142,14 @@ static void test_stream_replayed_gives_the_hash(void **state) {
         }
         PUT(*state, {"t", resource, text, ANY});
     }
-    struct redis_answer answer = call(
+    struct redis_answer answer = script_redis_call(
         *state, "EVAL",
         "local m,n={},0 for _,e in ipairs(redis.call('XRANGE','" LEDGER_KEY_CHANGES "','-','+')) do local f={} "
         "for i=1,#e[2],2 do f[e[2][i]]=e[2][i+1] end local k=f.tenant..'\\n'..f.resource "
         "m[k]=f.new~='' and (e[1]:match('^%d+')..' '..f.new) or nil end "
         "for k,v in pairs(m) do n=n+1 if redis.call('HGET',KEYS[1],k)~=v then return -1 end end "
         "return n==redis.call('HLEN',KEYS[1]) and n or -2",
-        "1", LEDGER_KEY_QUOTAS);
+        "1", LEDGER_KEY_QUOTAS, NULL);
     assert_int_equal(answer.kind, REDIS_INTEGER);
     assert_in_range(answer.integer, 1, 20);
 }
@@ -213,7 +176,7 @@ static void test_half_a_seed_is_completed_by_another(void **state) {
     expect_stored(*state, "\nseeding", NULL);
 }
 
-static const char *note(struct redis *redis, const char *what) {
+static const char *note(struct script_redis *redis, const char *what) {
     struct buf argument = {0};
     struct ledger_entry entry = {.what = text_bytes(what),
                                  .who = text_bytes("ann"),
@@ -243,18 +206,18 @@ static void test_notes_stand_behind_the_last_change(void **state) {
 
 static void test_lost_stream_does_not_turn_revisions_back(void **state) {
     assert_string_equal(PUT(*state, {"t", "r", "{1}", ANY}, {"t", "s", "{1}", ANY}), "2");
-    call(*state, "DEL", LEDGER_KEY_CHANGES, NULL, NULL);
+    script_redis_call(*state, "DEL", LEDGER_KEY_CHANGES, NULL);
     assert_string_equal(note(*state, "refused"), "2");
-    call(*state, "DEL", LEDGER_KEY_CHANGES, NULL, NULL);
+    script_redis_call(*state, "DEL", LEDGER_KEY_CHANGES, NULL);
     assert_string_equal(PUT(*state, {"t", "r", "{2}", 1}), "3");
-    call(*state, "XTRIM", LEDGER_KEY_CHANGES, "MAXLEN", "0");
+    script_redis_call(*state, "XTRIM", LEDGER_KEY_CHANGES, "MAXLEN", "0", NULL);
     assert_string_equal(PUT(*state, {"t", "r", "{3}", 3}), "4");
 }
 
 static void test_fleet_is_listed_by_id(void **state) {
-    call(*state, "ZADD", FLEET_KEY_SEEN, "1000", "b");
-    call(*state, "ZADD", FLEET_KEY_SEEN, "99999999999999", "a");
-    call(*state, "HSET", FLEET_KEY_TOLD, "b", "{\"address\":1}");
+    script_redis_call(*state, "ZADD", FLEET_KEY_SEEN, "1000", "b", NULL);
+    script_redis_call(*state, "ZADD", FLEET_KEY_SEEN, "99999999999999", "a", NULL);
+    script_redis_call(*state, "HSET", FLEET_KEY_TOLD, "b", "{\"address\":1}", NULL);
     char program[2048];
     snprintf(program, sizeof program,
              "local list = (function(KEYS)\n%s\nend)(KEYS) return list[1]..' '..list[2]..' '"
@@ -262,10 +225,8 @@ static void test_fleet_is_listed_by_id(void **state) {
              strchr(script_fleet_list.body, '\n') + 1);
     const struct bytes args[] = {text_bytes("EVAL"), text_bytes(program), text_bytes("2"),
                                  text_bytes(FLEET_KEY_SEEN), text_bytes(FLEET_KEY_TOLD)};
-    struct redis *redis = *state;
-    struct redis_answer answer;
-    assert_true(redis_link_queue(&redis->link, args, 5) && redis_link_flush(&redis->link) &&
-                redis_link_read(&redis->link, &answer));
+    struct script_redis *redis = *state;
+    struct redis_answer answer = script_redis_send(redis, args, 5);
     assert_true(ledger_is(answer.text, "a 0  b long {\"address\":1}"));
 }
 
@@ -293,5 +254,5 @@ int main(void) {
         QUOTA_TEST(test_fleet_is_listed_by_id),
         QUOTA_TEST(test_keys_share_a_slot),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, script_redis_set_up, script_redis_tear_down);
 }

@@ -4,6 +4,7 @@
 #include "tests/support/limiter_fixture.h"
 
 #include "tests/support/quota_fixture.h"
+#include "tests/support/text_bytes.h"
 
 static struct limiter_fixture *fixture_of_call;
 
@@ -44,14 +45,10 @@ void limiter_fixture_close(struct limiter_fixture *fixture) {
     hotkeys_destroy(&fixture->hotkeys);
 }
 
-static struct bytes bytes_of(const char *text) {
-    return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
-}
-
 struct limiter_call limiter_fixture_call_of(const char *tenant, const char *resource) {
-    return (struct limiter_call){.tenant = bytes_of(tenant),
-                                 .resource = bytes_of(resource),
-                                 .key = bytes_of("alice"),
+    return (struct limiter_call){.tenant = text_bytes(tenant),
+                                 .resource = text_bytes(resource),
+                                 .key = text_bytes("alice"),
                                  .cost_tokens = 3,
                                  .deadline_us = LIMITER_FIXTURE_NOW_US + 20000,
                                  .done = count_done};

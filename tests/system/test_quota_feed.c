@@ -7,6 +7,7 @@
 #include "server/quota/ledger.h"
 #include "server/store/script.h"
 #include "tests/support/redis_fixture.h"
+#include "tests/support/text_bytes.h"
 #include "tests/system/cluster.h"
 #include "tests/system/frontend.h"
 
@@ -27,10 +28,6 @@ struct world {
     struct frontend frontends[N_FRONTENDS];
     char quota_path[HARNESS_PATH_BYTES], snapshot_path[HARNESS_PATH_BYTES];
 };
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 /* The first frontend keeps a snapshot. */
 static void start_frontend(struct world *world, size_t i) {

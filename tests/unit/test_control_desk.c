@@ -5,6 +5,7 @@
 #include "server/control.h"
 #include "server/store/script.h"
 #include "tests/support/fake_redis.h"
+#include "tests/support/text_bytes.h"
 
 struct bench {
     struct ev_loop *loop;
@@ -19,10 +20,6 @@ struct bench {
     uint32_t index;
     bool may_be_made;
 };
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static void ignore_number(void *arg, uint32_t number) {
     (void)arg;

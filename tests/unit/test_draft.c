@@ -3,10 +3,7 @@
 
 #include "server/base/log.h"
 #include "server/quota/draft.h"
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 static bool take(struct draft *draft, const char *field, const char *value) {
     return draft_take_field(draft, text_bytes(field), text_bytes(value));

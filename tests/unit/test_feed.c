@@ -3,6 +3,7 @@
 
 #include "server/base/log.h"
 #include "server/quota/feed.h"
+#include "tests/support/text_bytes.h"
 
 enum { NODE = 1, OTHER_NODE = 2 };
 
@@ -13,10 +14,6 @@ struct bench {
     int64_t now_us;
     int n_resets;
 };
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static void note_reset(void *arg, const struct ledger_entry *entry) {
     struct bench *bench = arg;

@@ -3,6 +3,7 @@
 
 #include "client/cmd/judge.h"
 #include "tests/support/quota_fixture.h"
+#include "tests/support/text_bytes.h"
 
 static const char quotas[] = "default: deny\n"
                              "tenants:\n"
@@ -12,10 +13,6 @@ static const char quotas[] = "default: deny\n"
                              "      { name: all, rate: 1/s, burst: 3, scope: tenant } ] }\n"
                              "    others: { limits: [ { name: all, rate: 1/s, burst: 3, scope: tenant } ] }\n"
                              "    shadow: { mode: shadow, limits: [ { rate: 1/s, burst: 1 } ] }\n";
-
-static struct bytes bytes_of(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static int open_quotas(void **state) {
     *state = quota_fixture_load(quotas);
@@ -36,7 +33,7 @@ static struct judge *open_judge(struct quota_set *set) {
 }
 
 static bool is_denied(struct judge *judge, const char *resource, const char *key, int64_t now_us) {
-    struct judge_request request = {bytes_of("t"), bytes_of(resource), bytes_of(key), 1};
+    struct judge_request request = {text_bytes("t"), text_bytes(resource), text_bytes(key), 1};
     struct decision decision;
     assert_true(judge_decide(judge, &request, now_us, &decision));
     return judge_denies(&decision);

@@ -2,10 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include "server/quota/ledger.h"
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 #define assert_text(bytes, text) assert_true(ledger_is(bytes, text))
 

@@ -3,10 +3,7 @@
 
 #include "tests/support/limiter_fixture.h"
 #include "tests/support/quota_fixture.h"
-
-static struct bytes bytes_of(const char *text) {
-    return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 static const char two_limits[] = "default: deny\n"
                                  "tenants:\n"
@@ -123,7 +120,7 @@ static void test_a_pending_call_ends_by_the_quotas_it_began_with(void **state) {
     limiter_set_quotas(fixture.limiter, set);
     quota_set_release(&set);
     struct limiter_call later = limiter_fixture_call_of("acme", "api");
-    later.key = bytes_of("bob");
+    later.key = text_bytes("bob");
     assert_int_equal(limiter_check(fixture.limiter, &later, 1000000), LIMITER_PENDING);
     fake_store_conclude(&fixture.store, 1);
     assert_string_equal(later.decision.limit_name, "new");

@@ -2,10 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include "tests/support/limiter_fixture.h"
-
-static struct bytes bytes_of(const char *text) {
-    return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 /* Which are not leased, so that the store goes on being asked. */
 static const char two_queues[] = "tenants:\n"
@@ -19,7 +16,7 @@ static const char two_queues[] = "tenants:\n"
 static void check_key(struct limiter_fixture *fixture, const char *key, bool is_peek, int n) {
     for (int i = 0; i < n; i++) {
         struct limiter_call call = limiter_fixture_call_of("acme", "api");
-        call.key = bytes_of(key);
+        call.key = text_bytes(key);
         call.kind = is_peek ? LIMITER_PEEK : LIMITER_CHECK;
         assert_int_equal(limiter_check(fixture->limiter, &call, 1000000), LIMITER_DONE);
     }
@@ -64,7 +61,7 @@ static void test_a_key_is_named_by_its_first_check(void **state) {
     limiter_fixture_open(&fixture, two_queues);
     check_key(&fixture, "alice", false, 20);
     hotkeys_name(fixture.hotkeys, hotkeys_count(fixture.hotkeys, fixture.store.last.hash, 1000000).handle,
-                 bytes_of("t"), bytes_of("r"), bytes_of("marked"));
+                 text_bytes("t"), text_bytes("r"), text_bytes("marked"));
     check_key(&fixture, "alice", false, 20);
     struct hotkey row = only_row(&fixture, 1000000);
     assert_bytes(hotkey_name_key(&row.name), "marked");

@@ -3,6 +3,7 @@
 
 #include "client/cmd/quota_change.h"
 #include "tests/support/quota_fixture.h"
+#include "tests/support/text_bytes.h"
 
 static const char quotas[] = "tenants:\n"
                              "  t:\n"
@@ -12,10 +13,6 @@ static const char quotas[] = "tenants:\n"
                              "    window: { limits: [ { algorithm: fixed_window, rate: 100/day } ] }\n"
                              "    free: { unlimited: true }\n"
                              "    banned: { limits: [ { rate: 0 } ] }\n";
-
-static struct bytes bytes_of(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
 
 static int open_quotas(void **state) {
     *state = quota_fixture_load(quotas);
@@ -30,7 +27,7 @@ static int close_quotas(void **state) {
 
 static void assert_limit(const struct quota_set *set, const char *resource, uint32_t index, int64_t count,
                          int64_t period_s, int64_t burst_tokens) {
-    const struct quota *quota = quota_set_find(set, bytes_of("t"), bytes_of(resource));
+    const struct quota *quota = quota_set_find(set, text_bytes("t"), text_bytes(resource));
     assert_non_null(quota);
     assert_in_range(index, 0, quota->n_limits - 1);
     assert_int_equal(quota->limits[index].count, count);
@@ -40,7 +37,8 @@ static void assert_limit(const struct quota_set *set, const char *resource, uint
 
 static struct quota_set *apply(const struct quota_set *set, const char *resource, struct quota_change change) {
     struct status status = {""};
-    struct quota_set *changed = quota_change_apply(&change, set, bytes_of("t"), bytes_of(resource), &status);
+    struct quota_set *changed =
+        quota_change_apply(&change, set, text_bytes("t"), text_bytes(resource), &status);
     if (changed == NULL) {
         fail_msg("%s", status.text);
     }
@@ -95,8 +93,8 @@ static void test_nonsense_is_refused(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct status status = {""};
-        assert_null(
-            quota_change_apply(&cases[i].change, *state, bytes_of("t"), bytes_of(cases[i].resource), &status));
+        assert_null(quota_change_apply(&cases[i].change, *state, text_bytes("t"), text_bytes(cases[i].resource),
+                                       &status));
         assert_string_equal(status.text, cases[i].reason);
     }
 }

@@ -2,10 +2,7 @@
 #include "tests/support/test_prelude.h"
 
 #include "server/quota/seed.h"
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 static struct quota_set *set_of(uint32_t n_quotas) {
     struct quota_set *set = quota_set_create();

@@ -5,10 +5,7 @@
 #include <unistd.h>
 
 #include "server/quota/snapshot.h"
-
-static struct bytes text_bytes(const char *text) {
-    return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
+#include "tests/support/text_bytes.h"
 
 static struct quota_set *sample(void) {
     struct quota_set *set = quota_set_create();
