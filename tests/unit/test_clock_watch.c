@@ -7,59 +7,32 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/store/clock_watch.h"
-#include "server/store/cluster.h"
-#include "tests/support/fake_redis.h"
+#include "tests/support/cluster_bench.h"
 
 #define S INT64_C(1000000)
 #define MS INT64_C(1000)
 #define EXACT_US (50 * MS) /* half a round trip that is used, at most */
 
-static const struct script script = {
-    .name = "ten",
-    .body = "return 10\n",
-    .body_bytes = 10,
-    .n_keys = 1,
-    .sha1 = "0123456789012345678901234567890123456789",
-};
-static const struct script *const scripts[] = {&script};
-
 struct bench {
-    struct ev_loop *loop;
-    struct fake_redis *a, *b;
-    struct redis_metrics metrics;
-    struct cluster *cluster;
+    struct cluster_bench nodes;
     int stderr_fd, log_fd;
     char log[4096];
 };
 
 static void setup(struct bench *bench, int64_t ahead_of_a_us, int64_t ahead_of_b_us) {
-    *bench = (struct bench){.loop = ev_loop_new(EVFLAG_AUTO)};
-    bench->a = fake_redis_start(bench->loop, 0);
-    bench->b = fake_redis_start(bench->loop, 0);
-    fake_redis_set_owners(bench->a, "127.0.0.1", bench->a, 8192, bench->b, 0);
-    fake_redis_set_owners(bench->b, "127.0.0.1", bench->a, 8192, bench->b, 0);
-    fake_redis_set_ahead(bench->a, ahead_of_a_us);
-    fake_redis_set_ahead(bench->b, ahead_of_b_us);
+    *bench = (struct bench){.log_fd = -1};
+    cluster_bench_start(&bench->nodes);
+    fake_redis_set_ahead(bench->nodes.a, ahead_of_a_us);
+    fake_redis_set_ahead(bench->nodes.b, ahead_of_b_us);
     int ends[2];
     assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
     bench->stderr_fd = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
     close(ends[1]);
     bench->log_fd = ends[0];
-    char nodes[32];
-    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", (unsigned)fake_redis_port(bench->a));
-    struct cluster_options options = {
-        .nodes = nodes,
-        .connect_timeout_us = 500000,
-        .refresh_every_us = 50000,
-        .max_inflight_per_node = 3,
-        .scripts = scripts,
-        .n_scripts = 1,
-        .watch_clocks_every_us = 5000,
-    };
-    struct status status;
-    bench->cluster = cluster_create(bench->loop, &options, &bench->metrics, &status);
-    assert_non_null(bench->cluster);
+    struct cluster_options options = cluster_bench_options(&bench->nodes);
+    options.watch_clocks_every_us = 5000;
+    cluster_bench_create(&bench->nodes, &options);
 }
 
 /* All that was logged so far. */
@@ -71,10 +44,7 @@ static const char *read_log(struct bench *bench) {
 }
 
 static void teardown(struct bench *bench) {
-    cluster_destroy(&bench->cluster);
-    fake_redis_stop(&bench->a);
-    fake_redis_stop(&bench->b);
-    ev_loop_destroy(bench->loop);
+    cluster_bench_close(&bench->nodes);
     dup2(bench->stderr_fd, STDERR_FILENO);
     close(bench->stderr_fd);
     close(bench->log_fd);
@@ -96,7 +66,7 @@ static void take_clock(void *arg, const struct node_addr *addr, int64_t ahead_us
 
 static bool shows(const struct bench *bench, const struct fake_redis *fake, int64_t ahead_us) {
     struct wanted wanted = {.port = fake_redis_port(fake)};
-    cluster_each_clock(bench->cluster, clock_mono_us(), take_clock, &wanted);
+    cluster_each_clock(bench->nodes.cluster, clock_mono_us(), take_clock, &wanted);
     return wanted.is_known && llabs(wanted.ahead_us - ahead_us) <= EXACT_US;
 }
 
@@ -104,8 +74,9 @@ static void test_each_owner_is_measured(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, 300 * MS, -400 * MS);
-    turn_until(bench.loop, shows(&bench, bench.a, 300 * MS) && shows(&bench, bench.b, -400 * MS));
-    turn_until(bench.loop, fake_redis_count(bench.a, "TIME") >= 4);
+    turn_until(bench.nodes.loop,
+               shows(&bench, bench.nodes.a, 300 * MS) && shows(&bench, bench.nodes.b, -400 * MS));
+    turn_until(bench.nodes.loop, fake_redis_count(bench.nodes.a, "TIME") >= 4);
     assert_string_equal(read_log(&bench), "");
     teardown(&bench);
 }
@@ -114,12 +85,12 @@ static void test_steps_ahead_and_back_are_followed(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, 0, 0);
-    turn_until(bench.loop, shows(&bench, bench.a, 0));
-    fake_redis_set_ahead(bench.a, 10 * S);
-    turn_until(bench.loop, shows(&bench, bench.a, 10 * S));
-    fake_redis_set_ahead(bench.a, -3600 * S);
-    turn_until(bench.loop, shows(&bench, bench.a, -3600 * S));
-    assert_true(shows(&bench, bench.b, 0));
+    turn_until(bench.nodes.loop, shows(&bench, bench.nodes.a, 0));
+    fake_redis_set_ahead(bench.nodes.a, 10 * S);
+    turn_until(bench.nodes.loop, shows(&bench, bench.nodes.a, 10 * S));
+    fake_redis_set_ahead(bench.nodes.a, -3600 * S);
+    turn_until(bench.nodes.loop, shows(&bench, bench.nodes.a, -3600 * S));
+    assert_true(shows(&bench, bench.nodes.b, 0));
     teardown(&bench);
 }
 
@@ -129,15 +100,15 @@ static void test_clock_that_differs_is_told_once_a_minute(void **state) {
     char own[128], spread[128];
     setup(&bench, 5 * S + 500 * MS, -500 * MS);
     snprintf(own, sizeof own, "warn clock: node 127.0.0.1:%u: its clock is 5.",
-             (unsigned)fake_redis_port(bench.a));
+             (unsigned)fake_redis_port(bench.nodes.a));
     snprintf(spread, sizeof spread, "s ahead of that of node 127.0.0.1:%u: when",
-             (unsigned)fake_redis_port(bench.b));
-    turn_until(bench.loop, strstr(read_log(&bench), spread) != NULL);
-    turn_until(bench.loop, strstr(read_log(&bench), own) != NULL);
+             (unsigned)fake_redis_port(bench.nodes.b));
+    turn_until(bench.nodes.loop, strstr(read_log(&bench), spread) != NULL);
+    turn_until(bench.nodes.loop, strstr(read_log(&bench), own) != NULL);
     assert_non_null(strstr(bench.log, "s ahead of this frontend's\n"));
     size_t n_bytes = strlen(bench.log);
-    fake_redis_forget(bench.a);
-    turn_until(bench.loop, fake_redis_count(bench.a, "TIME") >= 5);
+    fake_redis_forget(bench.nodes.a);
+    turn_until(bench.nodes.loop, fake_redis_count(bench.nodes.a, "TIME") >= 5);
     assert_int_equal(strlen(read_log(&bench)), n_bytes);
     teardown(&bench);
 }
@@ -146,7 +117,7 @@ static void test_nodes_apart_are_told_though_each_is_near(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, -700 * MS, 700 * MS);
-    turn_until(bench.loop, strstr(read_log(&bench), "s ahead of that of node") != NULL);
+    turn_until(bench.nodes.loop, strstr(read_log(&bench), "s ahead of that of node") != NULL);
     assert_null(strstr(bench.log, "this frontend's"));
     teardown(&bench);
 }
@@ -155,16 +126,16 @@ static void test_node_that_hangs_is_asked_once(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, 0, 0);
-    turn_until(bench.loop, shows(&bench, bench.a, 0) && shows(&bench, bench.b, 0));
-    uint64_t n_commands = metric_get(&bench.metrics.commands);
-    fake_redis_set_deaf(bench.a, true);
-    fake_redis_set_deaf(bench.b, true);
+    turn_until(bench.nodes.loop, shows(&bench, bench.nodes.a, 0) && shows(&bench, bench.nodes.b, 0));
+    uint64_t n_commands = metric_get(&bench.nodes.metrics.commands);
+    fake_redis_set_deaf(bench.nodes.a, true);
+    fake_redis_set_deaf(bench.nodes.b, true);
     struct fake_clock clock;
-    for (fake_clock_start(&clock, bench.loop); clock.n_ticks < 20;) {
+    for (fake_clock_start(&clock, bench.nodes.loop); clock.n_ticks < 20;) {
         fake_clock_turn(&clock, "twenty ticks");
     }
     fake_clock_stop(&clock);
-    assert_in_range(metric_get(&bench.metrics.commands) - n_commands, 1, 4);
+    assert_in_range(metric_get(&bench.nodes.metrics.commands) - n_commands, 1, 4);
     teardown(&bench);
 }
 
@@ -173,14 +144,14 @@ static void test_new_owner_is_found(void **state) {
     (void)state;
     struct bench bench;
     setup(&bench, 0, 0);
-    struct fake_redis *c = fake_redis_start(bench.loop, 0);
+    struct fake_redis *c = fake_redis_start(bench.nodes.loop, 0);
     fake_redis_set_ahead(c, 500 * MS);
-    turn_until(bench.loop, shows(&bench, bench.b, 0));
-    fake_redis_set_owners(bench.a, "127.0.0.1", bench.a, 8192, c, 0);
-    fake_redis_set_owners(bench.b, "127.0.0.1", bench.a, 8192, c, 0);
-    fake_redis_set_owners(c, "127.0.0.1", bench.a, 8192, c, 0);
-    turn_until(bench.loop, shows(&bench, c, 500 * MS));
-    assert_false(shows(&bench, bench.b, 0));
+    turn_until(bench.nodes.loop, shows(&bench, bench.nodes.b, 0));
+    fake_redis_set_owners(bench.nodes.a, "127.0.0.1", bench.nodes.a, CLUSTER_BENCH_SPLIT, c, 0);
+    fake_redis_set_owners(bench.nodes.b, "127.0.0.1", bench.nodes.a, CLUSTER_BENCH_SPLIT, c, 0);
+    fake_redis_set_owners(c, "127.0.0.1", bench.nodes.a, CLUSTER_BENCH_SPLIT, c, 0);
+    turn_until(bench.nodes.loop, shows(&bench, c, 500 * MS));
+    assert_false(shows(&bench, bench.nodes.b, 0));
     fake_redis_stop(&c);
     teardown(&bench);
 }
