@@ -94,6 +94,14 @@ void frontend_stop(struct frontend *frontend) {
     frontend_await_end(frontend);
 }
 
+void frontend_stop_all(struct frontend frontends[], size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (frontends[i].pid > 0) {
+            frontend_stop(&frontends[i]);
+        }
+    }
+}
+
 int connect_to(uint16_t port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);

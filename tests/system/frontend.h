@@ -24,6 +24,8 @@ void frontend_start_wrapped(struct harness *harness, struct frontend *frontend, 
 
 /* Asks it to stop and fails the test unless it ends with exit code 0. */
 void frontend_stop(struct frontend *frontend);
+/* The same for those of `n` that run. */
+void frontend_stop_all(struct frontend frontends[], size_t n);
 /* Waits for the end of one that was told to stop; fails the test unless its exit code is 0. */
 void frontend_await_end(struct frontend *frontend);
 

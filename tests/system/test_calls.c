@@ -1,7 +1,6 @@
 /* test_calls.c — refunds, reservations, partial grants, all or nothing and idempotency keys, by two frontends and a
  * real Redis Cluster. */
-#include "tests/system/cluster.h"
-#include "tests/system/raw_client.h"
+#include "tests/system/two_frontends.h"
 
 #include <ev.h>
 #include <signal.h>
@@ -14,56 +13,7 @@ static const char quotas[] = "tenants:\n"
                              "    ten: { limits: [ { name: per_key, rate: 1/h, burst: 10 } ] }\n"
                              "    free: { unlimited: true }\n";
 
-enum { N_FRONTENDS = 2, SHORT_TTL_MS = 200, AFTER_TTL_MS = 700 };
-
-struct world {
-    struct harness *harness;
-    struct cluster cluster;
-    struct frontend frontends[N_FRONTENDS];
-    struct raw_client *raw[N_FRONTENDS]; /* a connection to each, new for each test */
-};
-
-static int open_world(void **state) {
-    struct world *world = calloc(1, sizeof *world);
-    char path[HARNESS_PATH_BYTES];
-    assert_non_null(world);
-    *state = world;
-    world->harness = harness_open();
-    cluster_start(world->harness, &world->cluster);
-    harness_write(world->harness, "quotas.yaml", quotas, path);
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        FRONTEND_START(world->harness, &world->frontends[i], "--quotas", path, "--redis-nodes",
-                       world->cluster.nodes, "--workers", i == 0 ? "1" : "2", "--fleet-size", "2");
-        frontend_await_status(&world->frontends[i], "/readyz", 200);
-    }
-    return 0;
-}
-
-static int close_world(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        frontend_stop(&world->frontends[i]);
-    }
-    harness_close(&world->harness);
-    free(world);
-    return 0;
-}
-
-static int connect_clients(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        world->raw[i] = raw_open(&world->frontends[i]);
-    }
-    return 0;
-}
-
-static int disconnect_clients(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        raw_close(&world->raw[i]);
-    }
-    return 0;
-}
+enum { SHORT_TTL_MS = 200, AFTER_TTL_MS = 700 };
 
 /* ---- asking ---- */
 
@@ -152,7 +102,7 @@ static const char key_reused[] = "idempotency_key: was used with another request
 /* ---- what is granted ---- */
 
 static void test_at_most_takes_what_is_there(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check check = some_of("part", 7, NULL);
     check.at_most = true;
     assert_int_equal(take(world->raw[0], check)->granted, 7);
@@ -168,7 +118,7 @@ static void test_at_most_takes_what_is_there(void **state) {
 }
 
 static void test_idempotency_key_counts_once_across_frontends(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     for (size_t i = 0; i < 4; i++) {
         const struct wire_decision *decision = take(world->raw[i % 2], some_of("once", 4, "request 1"));
         assert_int_equal(decision->verdict, WIRE_ALLOW);
@@ -183,7 +133,7 @@ static void test_idempotency_key_counts_once_across_frontends(void **state) {
 }
 
 static void test_denial_is_repeated_as_well(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     (void)take(world->raw[0], some_of("denied", 8, NULL));
     assert_int_equal(take(world->raw[0], some_of("denied", 5, "d"))->verdict, WIRE_DENY);
     (void)refund(world->raw[1], some_of("denied", 8, NULL));
@@ -194,7 +144,7 @@ static void test_denial_is_repeated_as_well(void **state) {
 }
 
 static void test_idempotency_key_of_another_request_is_refused(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check at_most = some_of("reused", 4, "k");
     at_most.at_most = true;
     (void)take(world->raw[0], some_of("reused", 4, "k"));
@@ -218,7 +168,7 @@ static void ask_all(struct raw_client *raw, const char *a, const char *b, uint64
 }
 
 static void test_all_or_nothing_across_shards(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct raw_client *raw = world->raw[0];
     ask_all(raw, "{a}", "b", 11);
     assert_false(raw->response.granted);
@@ -242,7 +192,7 @@ static void test_all_or_nothing_across_shards(void **state) {
 /* ---- what is given back ---- */
 
 static void test_refund_fills_to_the_burst_and_no_further(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     (void)take(world->raw[0], some_of("back", 6, NULL));
     const struct wire_booked *booked = refund(world->raw[1], some_of("back", 4, NULL));
     assert_true(booked->matched);
@@ -258,7 +208,7 @@ static void test_refund_fills_to_the_burst_and_no_further(void **state) {
 }
 
 static void test_refund_with_a_key_is_booked_once(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     (void)take(world->raw[0], some_of("twice", 10, NULL));
     for (size_t i = 0; i < 4; i++) {
         const struct wire_booked *booked = refund(world->raw[i % 2], some_of("twice", 3, "r"));
@@ -269,7 +219,7 @@ static void test_refund_with_a_key_is_booked_once(void **state) {
 }
 
 static void test_refund_where_no_bucket_is(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check check = raw_check_of("t", "nothing", "k");
     assert_false(refund(world->raw[0], check)->matched);
     check = raw_check_of("t", "free", "k");
@@ -278,7 +228,7 @@ static void test_refund_where_no_bucket_is(void **state) {
 }
 
 static void test_refund_ends_a_denial_at_once(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     (void)take(world->raw[0], some_of("soon", 10, NULL));
     assert_int_equal(take(world->raw[0], some_of("soon", 1, NULL))->verdict, WIRE_DENY);
     (void)refund(world->raw[0], some_of("soon", 2, NULL));
@@ -288,7 +238,7 @@ static void test_refund_ends_a_denial_at_once(void **state) {
 /* ---- reservations ---- */
 
 static void test_reservation_is_settled_at_another_frontend(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct held held = reserve(world->raw[0], some_of("held", 8, NULL), 30000, WIRE_ON_TIMEOUT_RETURN);
     assert_int_equal(left_of(world->raw[1], "held"), 2);
     const struct wire_response *response = settle(world->raw[1], some_of("held", 3, NULL), &held);
@@ -303,7 +253,7 @@ static void test_reservation_is_settled_at_another_frontend(void **state) {
 }
 
 static void test_more_than_the_estimate_is_taken(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct held held = reserve(world->raw[1], some_of("more", 8, NULL), 30000, WIRE_ON_TIMEOUT_STAND);
     const struct wire_response *response = settle(world->raw[0], some_of("more", 12, NULL), &held);
     assert_int_equal(response->status, WIRE_OK);
@@ -315,7 +265,7 @@ static void test_more_than_the_estimate_is_taken(void **state) {
 }
 
 static void test_settlement_with_a_key_is_booked_once(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct held held = reserve(world->raw[0], some_of("settled", 8, "q"), 30000, WIRE_ON_TIMEOUT_RETURN);
     struct held again = reserve(world->raw[1], some_of("settled", 8, "q"), 30000, WIRE_ON_TIMEOUT_RETURN);
     assert_memory_equal(held.id, again.id, sizeof held.id);
@@ -330,7 +280,7 @@ static void test_settlement_with_a_key_is_booked_once(void **state) {
 }
 
 static void test_time_over_returns_or_stands(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct held back =
         reserve(world->raw[0], some_of("returns", 8, NULL), SHORT_TTL_MS, WIRE_ON_TIMEOUT_RETURN);
     struct held stays = reserve(world->raw[1], some_of("stands", 8, NULL), SHORT_TTL_MS, WIRE_ON_TIMEOUT_STAND);
@@ -343,7 +293,7 @@ static void test_time_over_returns_or_stands(void **state) {
 }
 
 static void test_reservation_without_a_bucket_is_good_to_settle(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     static const struct held nothing;
     struct held held =
         reserve(world->raw[0], raw_check_of("t", "free", "k"), SHORT_TTL_MS, WIRE_ON_TIMEOUT_RETURN);
@@ -354,7 +304,7 @@ static void test_reservation_without_a_bucket_is_good_to_settle(void **state) {
 }
 
 static void test_unknown_reservations_are_not_found(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct held unknown = {"0123456789abcde"};
     struct held held = reserve(world->raw[0], some_of("mine", 2, NULL), 30000, WIRE_ON_TIMEOUT_RETURN);
     expect_error(settle(world->raw[1], some_of("mine", 1, NULL), &unknown), WIRE_NOT_FOUND, not_found);
@@ -365,7 +315,7 @@ static void test_unknown_reservations_are_not_found(void **state) {
 /* ---- bad input ---- */
 
 static void test_each_call_names_what_is_wrong_and_goes_on(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct raw_client *raw = world->raw[0];
     struct wire_check good = some_of("bad", 1, NULL), check = good;
     char long_key[66];
@@ -395,7 +345,7 @@ static void test_each_call_names_what_is_wrong_and_goes_on(void **state) {
 }
 
 static void test_batch_of_1001_is_refused_with_its_id(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     uint8_t frame[10 + 2 * 1001] = "\0\0\0\x07\xd7\x08\x05\x2a\xd2\x0f"; /* id 5, a batch of 2002 bytes */
     for (size_t at = 10; at < sizeof frame; at += 2) {
         frame[at] = 0x0a; /* an empty check */
@@ -453,7 +403,7 @@ static void on_booked(void *arg, const struct sluice_booking *booking) {
 /* One after another, until some answers were stolen: each check is charged once, each refund booked once. */
 static void test_library_repeats_what_was_lost_and_it_counts_once(void **state) {
     enum { N_CALLS = 8 };
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct tally tally = {.loop = ev_loop_new(EVFLAG_AUTO)};
     struct thief thief = {.raw = world->raw[0]};
     char key[16], message[SLUICE_MESSAGE_BYTES] = "";
@@ -487,7 +437,7 @@ static void test_library_repeats_what_was_lost_and_it_counts_once(void **state) 
 /* ---- without Redis; the last test, as it ends the cluster ---- */
 
 static void test_without_redis_nothing_is_booked_and_nothing_is_held(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct raw_client *raw = world->raw[0];
     static const struct held nothing;
     struct held held = reserve(raw, some_of("lost", 2, NULL), 30000, WIRE_ON_TIMEOUT_STAND);
@@ -510,29 +460,31 @@ static void test_without_redis_nothing_is_booked_and_nothing_is_held(void **stat
     assert_true(response->booked.degraded);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, connect_clients, disconnect_clients)
+static int open_world(void **state) {
+    return two_frontends_open(state, quotas);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        test(test_at_most_takes_what_is_there),
-        test(test_idempotency_key_counts_once_across_frontends),
-        test(test_denial_is_repeated_as_well),
-        test(test_idempotency_key_of_another_request_is_refused),
-        test(test_all_or_nothing_across_shards),
-        test(test_refund_fills_to_the_burst_and_no_further),
-        test(test_refund_with_a_key_is_booked_once),
-        test(test_refund_where_no_bucket_is),
-        test(test_refund_ends_a_denial_at_once),
-        test(test_reservation_is_settled_at_another_frontend),
-        test(test_more_than_the_estimate_is_taken),
-        test(test_settlement_with_a_key_is_booked_once),
-        test(test_time_over_returns_or_stands),
-        test(test_reservation_without_a_bucket_is_good_to_settle),
-        test(test_unknown_reservations_are_not_found),
-        test(test_each_call_names_what_is_wrong_and_goes_on),
-        test(test_batch_of_1001_is_refused_with_its_id),
-        test(test_library_repeats_what_was_lost_and_it_counts_once),
-        test(test_without_redis_nothing_is_booked_and_nothing_is_held),
+        TWO_FRONTENDS_TEST(test_at_most_takes_what_is_there),
+        TWO_FRONTENDS_TEST(test_idempotency_key_counts_once_across_frontends),
+        TWO_FRONTENDS_TEST(test_denial_is_repeated_as_well),
+        TWO_FRONTENDS_TEST(test_idempotency_key_of_another_request_is_refused),
+        TWO_FRONTENDS_TEST(test_all_or_nothing_across_shards),
+        TWO_FRONTENDS_TEST(test_refund_fills_to_the_burst_and_no_further),
+        TWO_FRONTENDS_TEST(test_refund_with_a_key_is_booked_once),
+        TWO_FRONTENDS_TEST(test_refund_where_no_bucket_is),
+        TWO_FRONTENDS_TEST(test_refund_ends_a_denial_at_once),
+        TWO_FRONTENDS_TEST(test_reservation_is_settled_at_another_frontend),
+        TWO_FRONTENDS_TEST(test_more_than_the_estimate_is_taken),
+        TWO_FRONTENDS_TEST(test_settlement_with_a_key_is_booked_once),
+        TWO_FRONTENDS_TEST(test_time_over_returns_or_stands),
+        TWO_FRONTENDS_TEST(test_reservation_without_a_bucket_is_good_to_settle),
+        TWO_FRONTENDS_TEST(test_unknown_reservations_are_not_found),
+        TWO_FRONTENDS_TEST(test_each_call_names_what_is_wrong_and_goes_on),
+        TWO_FRONTENDS_TEST(test_batch_of_1001_is_refused_with_its_id),
+        TWO_FRONTENDS_TEST(test_library_repeats_what_was_lost_and_it_counts_once),
+        TWO_FRONTENDS_TEST(test_without_redis_nothing_is_booked_and_nothing_is_held),
     };
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, open_world, two_frontends_close);
 }

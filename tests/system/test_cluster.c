@@ -1,6 +1,5 @@
 /* test_cluster.c — two frontends decide by buckets in a real Redis Cluster, whatever happens to the cluster. */
-#include "tests/system/cluster.h"
-#include "tests/system/raw_client.h"
+#include "tests/system/two_frontends.h"
 
 #include <signal.h>
 
@@ -18,63 +17,12 @@ static const char noscript[] = "sluice_redis_error_replies_total{code=\"NOSCRIPT
 static const char moved[] = "sluice_redis_error_replies_total{code=\"MOVED\"}";
 static const char ask[] = "sluice_redis_error_replies_total{code=\"ASK\"}";
 
-enum { N_FRONTENDS = 2 };
-
-struct world {
-    struct harness *harness;
-    struct cluster cluster;
-    struct frontend frontends[N_FRONTENDS];
-    struct raw_client *raw[N_FRONTENDS]; /* a connection to each, new for each test */
-};
-
-static int open_world(void **state) {
-    struct world *world = calloc(1, sizeof *world);
-    assert_non_null(world);
-    *state = world;
-    world->harness = harness_open();
-    cluster_start(world->harness, &world->cluster);
-    char path[HARNESS_PATH_BYTES];
-    harness_write(world->harness, "quotas.yaml", quotas, path);
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        FRONTEND_START(world->harness, &world->frontends[i], "--quotas", path, "--redis-nodes",
-                       world->cluster.nodes, "--workers", i == 0 ? "1" : "2", "--fleet-size", "2");
-        frontend_await_status(&world->frontends[i], "/readyz", 200);
-    }
-    return 0;
-}
-
-static int close_world(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        frontend_stop(&world->frontends[i]);
-    }
-    harness_close(&world->harness);
-    free(world);
-    return 0;
-}
-
-static int connect_clients(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        world->raw[i] = raw_open(&world->frontends[i]);
-    }
-    return 0;
-}
-
-static int disconnect_clients(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        raw_close(&world->raw[i]);
-    }
-    return 0;
-}
-
-static uint64_t sum_of(const struct world *world, const char *series) {
+static uint64_t sum_of(const struct two_frontends *world, const char *series) {
     return frontend_metric(&world->frontends[0], series) + frontend_metric(&world->frontends[1], series);
 }
 
 static void test_token_bucket_is_shared_by_frontends(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check check = raw_check_of("t", "five", "shared");
     for (uint64_t i = 0; i < 5; i++) {
         const struct wire_decision *decision = raw_decide(world->raw[i % 2], check);
@@ -90,7 +38,7 @@ static void test_token_bucket_is_shared_by_frontends(void **state) {
 }
 
 static void test_leaky_bucket_is_shared_by_frontends(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check check = raw_check_of("t", "queue", "shared");
     const uint64_t slack_us = 30000000; /* what may drain meanwhile, on a slow machine */
     for (uint64_t i = 0; i < 5; i++) {
@@ -103,7 +51,7 @@ static void test_leaky_bucket_is_shared_by_frontends(void **state) {
 }
 
 /* Five are granted, by whomever, and then none for up to so long. */
-static void expect_five_in_a_window(struct world *world, const char *resource, uint64_t most_s) {
+static void expect_five_in_a_window(struct two_frontends *world, const char *resource, uint64_t most_s) {
     struct wire_check check = raw_check_of("t", resource, "shared");
     for (uint64_t i = 0; i < 5; i++) {
         const struct wire_decision *decision = raw_decide(world->raw[i % 2], check);
@@ -147,7 +95,7 @@ static void expect_no_drift(const struct frontend *frontend, uint16_t port) {
 }
 
 static void test_clock_of_each_master_is_shown(void **state) {
-    const struct world *world = *state;
+    const struct two_frontends *world = *state;
     size_t n_masters = 0;
     for (size_t i = 0; i < CLUSTER_NODES; i++) {
         if (cluster_is_master(&world->cluster, world->cluster.ports[i])) {
@@ -159,7 +107,7 @@ static void test_clock_of_each_master_is_shown(void **state) {
 }
 
 static void test_keys_are_spread_over_all_masters(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     assert_int_equal(raw_pipeline(world->raw[0], "t", "five", 10000, 1000), 1000 * 5);
     for (size_t i = 0; i < CLUSTER_MASTERS; i++) {
         assert_true(cluster_info(&world->cluster, world->cluster.ports[i], "keyspace", "db0:keys=") >= 200);
@@ -168,7 +116,7 @@ static void test_keys_are_spread_over_all_masters(void **state) {
 
 /* Known by name, and by one of its nodes alone. */
 static void test_one_worker_reads_the_slot_map_for_all(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct frontend frontend;
     char path[HARNESS_PATH_BYTES], node[32];
     snprintf(node, sizeof node, "localhost:%u", (unsigned)world->cluster.ports[0]);
@@ -184,7 +132,7 @@ static void test_one_worker_reads_the_slot_map_for_all(void **state) {
 }
 
 static void test_denial_writes_nothing(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct cluster *cluster = &world->cluster;
     uint16_t of_heartbeats = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "{sluice}"));
     uint16_t port = of_heartbeats;
@@ -213,7 +161,7 @@ static void test_denial_writes_nothing(void **state) {
 }
 
 static void test_flushed_scripts_are_sent_again(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct wire_check check = raw_check_of("t", "five", "flushed");
     assert_int_equal(raw_decide(world->raw[0], check)->remaining, 4);
     uint64_t before = sum_of(world, noscript);
@@ -239,7 +187,7 @@ static void read_id(const struct cluster *cluster, uint16_t port, char id[48]) {
 }
 
 static void test_moving_slot_keeps_its_counts(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct cluster *cluster = &world->cluster;
     static const char redis_key[] = "s:t/many/moving";
     struct wire_check check = raw_check_of("t", "many", "moving");
@@ -279,7 +227,7 @@ static void test_moving_slot_keeps_its_counts(void **state) {
 
 /* The master of the key hangs for less than Redis needs to notice. */
 static void test_hanging_master_does_not_hang_the_answer(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct cluster *cluster = &world->cluster;
     uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/hanging"));
     struct raw_client *raw = world->raw[0];
@@ -317,7 +265,7 @@ static uint64_t ask_until_closed(const struct frontend *frontend, struct raw_cli
 }
 
 static void test_breaker_leaves_hanging_master_alone_and_finds_it_again(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct cluster *cluster = &world->cluster;
     uint16_t port = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/hanging"));
     struct frontend frontend;
@@ -379,7 +327,7 @@ static void await_new_master(const struct cluster *cluster, uint16_t port) {
 
 static void test_checks_go_on_after_a_failover(void **state) {
     enum { N_BEFORE = 20, N_DURING = 100, N_AFTER = 50 };
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct cluster *cluster = &world->cluster;
     struct wire_check check = raw_check_of("t", "many", "failover");
     uint16_t master = cluster_master_of_slot(cluster, cluster_slot_of(cluster, "s:t/many/failover"));
@@ -409,7 +357,7 @@ static void test_checks_go_on_after_a_failover(void **state) {
 }
 
 /* A frontend of another test may still be counted, for ten seconds. */
-static void await_fleet_of_two(const struct world *world) {
+static void await_fleet_of_two(const struct two_frontends *world) {
     int64_t deadline_us = harness_now_us() + 20000000;
     while (frontend_metric(&world->frontends[0], "sluice_fleet_size") != N_FRONTENDS) {
         assert_true(harness_now_us() < deadline_us);
@@ -419,7 +367,7 @@ static void await_fleet_of_two(const struct world *world) {
 
 /* The last test: it loses all buckets. Each of the two frontends has half a bucket of five meanwhile. */
 static void test_without_redis_checks_are_decided_and_charged_afterwards(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     const struct frontend *frontend = &world->frontends[0];
     struct wire_check check = raw_check_of("t", "five", "gone");
     await_fleet_of_two(world);
@@ -451,23 +399,25 @@ static void test_without_redis_checks_are_decided_and_charged_afterwards(void **
     assert_true(frontend_metric(frontend, "sluice_debts_total{result=\"told\"}") > 0);
 }
 
-#define CLUSTER_TEST(test) cmocka_unit_test_setup_teardown(test, connect_clients, disconnect_clients)
+static int open_world(void **state) {
+    return two_frontends_open(state, quotas);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CLUSTER_TEST(test_token_bucket_is_shared_by_frontends),
-        CLUSTER_TEST(test_leaky_bucket_is_shared_by_frontends),
-        CLUSTER_TEST(test_windows_are_shared_by_frontends),
-        CLUSTER_TEST(test_clock_of_each_master_is_shown),
-        CLUSTER_TEST(test_keys_are_spread_over_all_masters),
-        CLUSTER_TEST(test_one_worker_reads_the_slot_map_for_all),
-        CLUSTER_TEST(test_denial_writes_nothing),
-        CLUSTER_TEST(test_flushed_scripts_are_sent_again),
-        CLUSTER_TEST(test_moving_slot_keeps_its_counts),
-        CLUSTER_TEST(test_hanging_master_does_not_hang_the_answer),
-        CLUSTER_TEST(test_breaker_leaves_hanging_master_alone_and_finds_it_again),
-        CLUSTER_TEST(test_checks_go_on_after_a_failover),
-        CLUSTER_TEST(test_without_redis_checks_are_decided_and_charged_afterwards),
+        TWO_FRONTENDS_TEST(test_token_bucket_is_shared_by_frontends),
+        TWO_FRONTENDS_TEST(test_leaky_bucket_is_shared_by_frontends),
+        TWO_FRONTENDS_TEST(test_windows_are_shared_by_frontends),
+        TWO_FRONTENDS_TEST(test_clock_of_each_master_is_shown),
+        TWO_FRONTENDS_TEST(test_keys_are_spread_over_all_masters),
+        TWO_FRONTENDS_TEST(test_one_worker_reads_the_slot_map_for_all),
+        TWO_FRONTENDS_TEST(test_denial_writes_nothing),
+        TWO_FRONTENDS_TEST(test_flushed_scripts_are_sent_again),
+        TWO_FRONTENDS_TEST(test_moving_slot_keeps_its_counts),
+        TWO_FRONTENDS_TEST(test_hanging_master_does_not_hang_the_answer),
+        TWO_FRONTENDS_TEST(test_breaker_leaves_hanging_master_alone_and_finds_it_again),
+        TWO_FRONTENDS_TEST(test_checks_go_on_after_a_failover),
+        TWO_FRONTENDS_TEST(test_without_redis_checks_are_decided_and_charged_afterwards),
     };
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, open_world, two_frontends_close);
 }

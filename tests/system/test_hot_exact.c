@@ -104,9 +104,7 @@ static int open_long_world(void **state) {
 
 static int close_world(void **state) {
     struct world *world = *state;
-    for (size_t i = 0; i < LOAD_FRONTENDS; i++) {
-        frontend_stop(&world->frontends[i]);
-    }
+    frontend_stop_all(world->frontends, LOAD_FRONTENDS);
     harness_close(&world->harness);
     free(world);
     return 0;

@@ -83,11 +83,7 @@ static int close_world(void **state) {
             raw_close(&world->probes[i].raw);
         }
     }
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        if (world->frontends[i].pid > 0) {
-            frontend_stop(&world->frontends[i]);
-        }
-    }
+    frontend_stop_all(world->frontends, N_FRONTENDS);
     harness_close(&world->harness);
     free(world);
     return 0;

@@ -56,11 +56,7 @@ static int open_world(void **state) {
 
 static int close_world(void **state) {
     struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        if (world->frontends[i].pid > 0) {
-            frontend_stop(&world->frontends[i]);
-        }
-    }
+    frontend_stop_all(world->frontends, N_FRONTENDS);
     harness_close(&world->harness);
     free(world);
     return 0;
