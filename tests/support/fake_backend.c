@@ -187,6 +187,21 @@ void fake_backend_deinit(struct fake_backend *fake) {
     quota_set_release(&fake->set);
 }
 
+int fake_backend_set_up(void **state) {
+    struct fake_backend *fake = calloc(1, sizeof *fake);
+    assert_non_null(fake);
+    fake_backend_init(fake);
+    *state = fake;
+    return 0;
+}
+
+int fake_backend_tear_down(void **state) {
+    struct fake_backend *fake = *state;
+    fake_backend_deinit(fake);
+    free(fake);
+    return 0;
+}
+
 static struct bytes bytes_of(const char *text) {
     return (struct bytes){.data = (const uint8_t *)text, .len = strlen(text)};
 }

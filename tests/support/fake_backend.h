@@ -27,6 +27,9 @@ struct fake_backend {
 /* Shared and ready, without quotas. */
 void fake_backend_init(struct fake_backend *fake);
 void fake_backend_deinit(struct fake_backend *fake);
+/* cmocka's: the state of a test is one of these. */
+int fake_backend_set_up(void **state);
+int fake_backend_tear_down(void **state);
 /* Puts a quota, given as JSON, into the set. */
 void fake_backend_put(struct fake_backend *fake, const char *tenant, const char *resource, const char *json,
                       uint64_t revision);

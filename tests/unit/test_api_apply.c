@@ -5,21 +5,6 @@
 
 #define APPLY "/v1/quotas:apply"
 
-static int setup(void **state) {
-    struct fake_backend *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    fake_backend_init(fake);
-    *state = fake;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fake_backend *fake = *state;
-    fake_backend_deinit(fake);
-    free(fake);
-    return 0;
-}
-
 static void test_changes_go_together(void **state) {
     struct fake_backend *fake = *state;
     struct call *call = fake_backend_call(
@@ -125,7 +110,7 @@ static void test_no_more_than_a_thousand(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_backend_set_up, fake_backend_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_changes_go_together),
         TEST(test_the_first_conflict_is_named),

@@ -4,9 +4,8 @@
 #include "tests/support/fake_backend.h"
 
 static int setup(void **state) {
-    struct fake_backend *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    fake_backend_init(fake);
+    fake_backend_set_up(state);
+    struct fake_backend *fake = *state;
     fake_backend_put(fake, "acme", "api.*", "{\"limits\":[{\"name\":\"s\",\"rate\":\"100/s\",\"burst\":200}]}",
                      1);
     fake_backend_put(fake, "acme", "shared",
@@ -17,14 +16,6 @@ static int setup(void **state) {
     fake_backend_put(fake, "*", "r", "{\"limits\":[{\"name\":\"site\",\"rate\":\"1/s\",\"scope\":\"global\"}]}",
                      1);
     fake_backend_put(fake, "acme", "free", "{\"unlimited\":true}", 2);
-    *state = fake;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fake_backend *fake = *state;
-    fake_backend_deinit(fake);
-    free(fake);
     return 0;
 }
 
@@ -138,7 +129,7 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_backend_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_levels_are_in_tokens),
         TEST(test_all_that_a_key_shares_is_shown),

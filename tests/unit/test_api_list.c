@@ -6,21 +6,6 @@
 
 #include "tests/support/fake_backend.h"
 
-static int setup(void **state) {
-    struct fake_backend *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    fake_backend_init(fake);
-    *state = fake;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fake_backend *fake = *state;
-    fake_backend_deinit(fake);
-    free(fake);
-    return 0;
-}
-
 static json_t *get(struct fake_backend *fake, const char *path) {
     struct call *call = fake_backend_call(fake, "GET", path, NULL);
     assert_int_equal(call->answer.status, 200);
@@ -103,7 +88,7 @@ static void test_shadow_counts(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_backend_set_up, fake_backend_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_pages_hold_each_quota_once_in_order),
         TEST(test_a_list_can_be_of_a_tenant_and_a_prefix),

@@ -10,21 +10,6 @@
 #define STANDS(revision, rate)                                                                                 \
     "{\"tenant\":\"acme\",\"resource\":\"api.*\",\"revision\":" revision ",\"quota\":" LIMITS(rate) "}"
 
-static int setup(void **state) {
-    struct fake_backend *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    fake_backend_init(fake);
-    *state = fake;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fake_backend *fake = *state;
-    fake_backend_deinit(fake);
-    free(fake);
-    return 0;
-}
-
 static struct call *ask(struct fake_backend *fake, const char *method, const char *if_match,
                         const char *if_none_match, const char *body) {
     struct call_head head = {.method = method,
@@ -218,7 +203,7 @@ static void test_bad_patterns(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_backend_set_up, fake_backend_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_get_shows_the_quota_with_its_revision),
         TEST(test_put_answers_what_get_will),

@@ -11,21 +11,6 @@ static const char token_file[] =
     "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}\n"
     "- {name: bob, role: viewer, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n";
 
-static int setup(void **state) {
-    struct fake_backend *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    fake_backend_init(fake);
-    *state = fake;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fake_backend *fake = *state;
-    fake_backend_deinit(fake);
-    free(fake);
-    return 0;
-}
-
 /* Also checks that `part` stands in the body. */
 static void expect_part(struct call **call, unsigned int status, const char *part) {
     struct buf *body = &(*call)->answer.body;
@@ -163,7 +148,7 @@ static void test_a_call_under_way_can_be_given_up(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_backend_set_up, fake_backend_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_paths_and_methods),
         TEST(test_tokens_say_who_may_what),
