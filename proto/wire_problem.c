@@ -129,8 +129,7 @@ enum wire_status wire_check_problem(enum wire_call call, const struct wire_check
                                     size_t cap) {
     bool is_good = is_good_name(check->tenant, WIRE_TENANT_MAX_BYTES) &&
                    is_good_name(check->resource, WIRE_RESOURCE_MAX_BYTES) &&
-                   check->key.len <= WIRE_KEY_MAX_BYTES && check->cost > 0 && check->cost <= WIRE_COST_MAX &&
-                   check->idempotency_key.len == 0;
+                   wire_check_is_good_but_for_names(check);
     return is_good ? WIRE_OK : find_problem(call, check, message, cap);
 }
 

@@ -51,11 +51,15 @@ static inline bool take_message(struct rest *rest, struct rest *message) {
 
 /* A field of up to 127 bytes, if that is what comes next. */
 static inline void take_name(struct rest *rest, uint8_t field, struct wire_bytes *name) {
-    size_t left = (size_t)(rest->end - rest->at);
-    *name = (struct wire_bytes){0};
-    if (left >= 2 && rest->at[0] == field && rest->at[1] < 0x80 && rest->at[1] <= left - 2) {
-        *name = (struct wire_bytes){rest->at + 2, rest->at[1]};
-        rest->at += 2 + rest->at[1];
+    const uint8_t *at = rest->at;
+    size_t left = (size_t)(rest->end - at);
+    if (left >= 2 && at[0] == field && at[1] < 0x80 && at[1] <= left - 2) {
+        name->data = at + 2;
+        name->len = at[1];
+        rest->at = at + 2 + at[1];
+    } else {
+        name->data = NULL;
+        name->len = 0;
     }
 }
 

@@ -5,7 +5,8 @@
  * refund, another quota (whose revision differs). Of what other frontends give back nobody tells, so no denial is kept
  * longer than DENIED_MAX_US.
  *
- * A fixed number of places (2 MiB, a cache line each), in sets of DENIED_WAYS; of more denials those that stand longest are kept. One thread.
+ * A fixed number of places (2 MiB, a cache line each), in sets of DENIED_WAYS; a new one
+ * takes the place of the one that would end first. One thread.
  * Pure; times are monotonic. */
 #ifndef SLUICE_CORE_DENIED_H
 #define SLUICE_CORE_DENIED_H

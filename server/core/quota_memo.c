@@ -6,7 +6,7 @@
 _Static_assert((QUOTA_MEMO_PLACES & (QUOTA_MEMO_PLACES - 1)) == 0, "a power of two");
 
 void quota_memo_clear(struct quota_memo *memo) {
-    *memo = (struct quota_memo){.places = {{0}}};
+    *memo = (struct quota_memo){.last = NULL};
 }
 
 static size_t choose_place(struct bytes tenant, struct bytes resource) {
@@ -24,6 +24,9 @@ static void keep_names(struct quota_memo_place *place, struct bytes tenant, stru
 
 const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const struct quota_set *set,
                                                uint64_t seed, struct bytes tenant, struct bytes resource) {
+    if (quota_memo_was_last(memo, tenant, resource)) {
+        return memo->last;
+    }
     struct quota_memo_place *place = &memo->places[choose_place(tenant, resource)];
     bool is_same = place->tenant_len == tenant.len && place->resource_len == resource.len &&
                    bytes_are_same(place->tenant, tenant.data, tenant.len) &&
@@ -33,5 +36,6 @@ const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const st
         place->quota = quota_set_find(set, tenant, resource);
         place->prefix = bucket_name_prefix(BUCKET_PER_KEY, tenant, resource, seed);
     }
+    memo->last = place;
     return place;
 }

@@ -7,6 +7,7 @@
 #ifndef SLUICE_CORE_QUOTA_MEMO_H
 #define SLUICE_CORE_QUOTA_MEMO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "server/base/bytes.h"
@@ -24,6 +25,7 @@ struct quota_memo_place {
 };
 
 struct quota_memo {
+    const struct quota_memo_place *last; /* found last; NULL: none since it was cleared */
     struct quota_memo_place places[QUOTA_MEMO_PLACES];
 };
 
@@ -33,5 +35,14 @@ void quota_memo_clear(struct quota_memo *memo);
  * have a byte at least, and no more than quota.h allows. Borrowed until the next call. */
 const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const struct quota_set *set,
                                                uint64_t seed, struct bytes tenant, struct bytes resource);
+
+/* Are these the names that were found last? */
+static inline bool quota_memo_was_last(const struct quota_memo *memo, struct bytes tenant,
+                                       struct bytes resource) {
+    const struct quota_memo_place *last = memo->last;
+    return last != NULL && last->tenant_len == tenant.len && last->resource_len == resource.len &&
+           bytes_are_same(last->tenant, tenant.data, tenant.len) &&
+           bytes_are_same(last->resource, resource.data, resource.len);
+}
 
 #endif

@@ -48,6 +48,10 @@ static bool decide(struct limiter *limiter, const struct limiter_query *query, i
     return true;
 }
 
+bool limiter_knows(const struct limiter *limiter, struct bytes tenant, struct bytes resource) {
+    return quota_memo_was_last(&limiter->memo, tenant, resource);
+}
+
 bool limiter_decide(struct limiter *limiter, const struct limiter_query *query, int64_t now_us,
                     struct limiter_found *found, struct decision *decision) {
     limiter_find(limiter, query->tenant, query->resource, query->key, found);

@@ -187,6 +187,9 @@ void limiter_destroy(struct limiter **limiter);
 /* Holds `quotas` and decides by them from now on. Calls that are pending are decided by the quotas they began with. */
 void limiter_set_quotas(struct limiter *limiter, struct quota_set *quotas);
 
+/* Are these names those that were asked for last? Then they are as good as those were. */
+bool limiter_knows(const struct limiter *limiter, struct bytes tenant, struct bytes resource);
+
 /* Decides a plain check that takes no question to the store: true, and `decision` is set; the name in it is the
  * quota's. False: whatever is done now, limiter_check is to be the next, of the same check at the same time, with
  * `found`. */

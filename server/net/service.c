@@ -349,21 +349,25 @@ static void start_calls(struct service *service, struct conn *conn, uint32_t n_d
 
 /* ---- what needs no call ---- */
 
-static bool is_plain(const struct wire_check *check) {
-    return !check->at_most && check->idempotency_key.len == 0;
+/* In order, and without a wish. Names come in runs, and are judged once. */
+static bool is_plain(const struct service *service, const struct wire_check *check) {
+    if (check->at_most || !wire_check_is_good_but_for_names(check)) {
+        return false;
+    }
+    char message[WIRE_MESSAGE_MAX_BYTES];
+    return limiter_knows(service->limiter, house_bytes(check->tenant), house_bytes(check->resource)) ||
+           wire_check_problem(WIRE_CALL_CHECK, check, message, sizeof message) == WIRE_OK;
 }
 
-/* Writes the answer to a check that is in order and decided at once. */
+/* Writes the answer to a plain check that is decided at once. */
 static bool decide_item(struct service *service, const struct wire_check *check, struct wire_item *item,
                         int64_t now_us) {
-    char message[WIRE_MESSAGE_MAX_BYTES];
     struct limiter_query query = {.tenant = house_bytes(check->tenant),
                                   .resource = house_bytes(check->resource),
                                   .key = house_bytes(check->key),
                                   .cost_tokens = (int64_t)check->cost};
     struct decision decision;
-    service->is_found =
-        is_plain(check) && wire_check_problem(WIRE_CALL_CHECK, check, message, sizeof message) == WIRE_OK;
+    service->is_found = is_plain(service, check);
     if (!service->is_found || !limiter_decide(service->limiter, &query, now_us, &service->found, &decision)) {
         return false;
     }

@@ -30,7 +30,7 @@ static void must_put(struct quota_set *set, const char *tenant, const char *reso
 
 static void test_names_that_share_a_place_are_told_apart(void **state) {
     struct quota_set *set = quota_set_create();
-    struct quota_memo memo = {.places = {{0}}};
+    struct quota_memo memo = {.last = NULL};
     struct rng rng = {1};
     (void)state;
     for (int i = 0; i < N_NAMES; i += 2) {
@@ -50,7 +50,7 @@ static void test_names_that_share_a_place_are_told_apart(void **state) {
 
 static void test_where_a_name_ends_matters(void **state) {
     struct quota_set *set = quota_set_create();
-    struct quota_memo memo = {.places = {{0}}};
+    struct quota_memo memo = {.last = NULL};
     (void)state;
     must_put(set, "ab", "c");
     assert_non_null(find_quota(&memo, set, bytes_of("ab"), bytes_of("c")));
@@ -61,7 +61,7 @@ static void test_where_a_name_ends_matters(void **state) {
 
 static void test_the_longest_names_are_kept_whole(void **state) {
     struct quota_set *set = quota_set_create();
-    struct quota_memo memo = {.places = {{0}}};
+    struct quota_memo memo = {.last = NULL};
     uint8_t tenant[QUOTA_TENANT_MAX_BYTES], resource[QUOTA_RESOURCE_MAX_BYTES];
     (void)state;
     memset(tenant, 't', sizeof tenant);
@@ -78,12 +78,16 @@ static void test_the_longest_names_are_kept_whole(void **state) {
 
 static void test_cleared_it_asks_again(void **state) {
     struct quota_set *before = quota_set_create(), *after = quota_set_create();
-    struct quota_memo memo = {.places = {{0}}};
+    struct quota_memo memo = {.last = NULL};
     (void)state;
     must_put(after, "t", "r");
     assert_null(find_quota(&memo, before, bytes_of("t"), bytes_of("r")));
     assert_null(find_quota(&memo, after, bytes_of("t"), bytes_of("r")));
+    assert_true(quota_memo_was_last(&memo, bytes_of("t"), bytes_of("r")));
+    assert_false(quota_memo_was_last(&memo, bytes_of("t"), bytes_of("s")));
+    assert_false(quota_memo_was_last(&memo, bytes_of("tr"), bytes_of("")));
     quota_memo_clear(&memo);
+    assert_false(quota_memo_was_last(&memo, bytes_of("t"), bytes_of("r")));
     assert_non_null(find_quota(&memo, after, bytes_of("t"), bytes_of("r")));
     quota_set_release(&before);
     quota_set_release(&after);

@@ -18,6 +18,7 @@ struct limiter {
     bool is_pending;
     char decided_keys[4]; /* one byte each: checks of them are decided at once */
     int n_decided;
+    bool knows_names;            /* of all checks */
     char denied_key[KEY_BYTES];  /* checks of it are denied */
     enum decision_source source; /* of those allowed */
     bool would_deny;
@@ -53,6 +54,10 @@ static void decide(struct limiter *limiter, struct limiter_call *call, const cha
 /* What the whole way is told that was found. */
 static uint64_t mark_of(const char *key) {
     return 100 + (uint64_t)key[0];
+}
+
+bool limiter_knows(const struct limiter *limiter, struct bytes tenant, struct bytes resource) {
+    return limiter->knows_names && tenant.len > 0 && resource.len > 0;
 }
 
 bool limiter_decide(struct limiter *limiter, const struct limiter_query *query, int64_t now_us,
@@ -519,6 +524,22 @@ static void test_what_is_decided_at_once_makes_no_call(void **state) {
     assert_int_equal(metric_get(&bench->metrics.pending), 0);
 }
 
+/* The rest of a check is judged, whatever is known of its names. */
+static void test_names_that_are_known_are_not_judged_again(void **state) {
+    struct bench *bench = *state;
+    snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
+    bench->limiter.knows_names = true;
+    bench->request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->request.checks[0] =
+        (struct wire_check){.tenant = text("de\nmo"), .resource = text("hello"), .key = text("a"), .cost = 5};
+    send_request(bench);
+    assert_int_equal(receive(bench)->items[0].decision.granted, 5);
+    bench->request.checks[0].cost = WIRE_COST_MAX + 1;
+    send_request(bench);
+    assert_int_equal(receive(bench)->status, WIRE_INVALID_ARGUMENT);
+    assert_int_equal(bench->limiter.n_decided, 1);
+}
+
 /* Those before are not decided again, and what was found of the first that goes on is handed on. */
 static void test_a_batch_goes_on_where_one_is_not_decided(void **state) {
     static const char *const keys[] = {"a", "x", "a", "y"};
@@ -596,6 +617,7 @@ int main(void) {
         test(test_one_bad_check_refuses_the_batch),
         test(test_orphaned_batch_still_gives_back),
         test(test_what_is_decided_at_once_makes_no_call),
+        test(test_names_that_are_known_are_not_judged_again),
         test(test_a_batch_goes_on_where_one_is_not_decided),
         test(test_wishes_and_bad_checks_are_not_decided_at_once),
     };
