@@ -6,8 +6,8 @@
 
 /* One record, of the key alone, in the store; and the answer is the quota's own. */
 static bool can_be_decided(const struct limiter *limiter, const struct quota *quota) {
-    return quota->n_parts == 1 && quota->parts[0].scope == BUCKET_PER_KEY && quota->shadow == NULL &&
-           limiter->store->ops->source == DECISION_STORE;
+    return quota != NULL && quota->n_parts == 1 && quota->parts[0].scope == BUCKET_PER_KEY &&
+           quota->shadow == NULL && limiter->store->ops->source == DECISION_STORE;
 }
 
 static void count_key(struct limiter *limiter, const struct limiter_query *query, int64_t now_us,
