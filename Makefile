@@ -216,7 +216,7 @@ $(FUZZERS): %: %.o $(OUT)/libproduct.a
 
 # In these, allocations fail when tests/support/failing_malloc.h says so: ours, libyaml's and hiredis'.
 comma := ,
-WRAPPED := malloc calloc realloc reallocarray strdup
+WRAPPED := malloc calloc realloc reallocarray aligned_alloc strdup
 $(ALLOCATION_TESTS): private override LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED))
 $(ALLOCATION_TESTS): private TEST_LIBS := -Wl,-Bstatic -lyaml -lhiredis -Wl,-Bdynamic \
 	$(filter-out -lyaml -lhiredis,$(TEST_LIBS))

@@ -181,7 +181,7 @@ size_t wire_encode_response(const struct wire_response *response, uint8_t *out, 
 enum wire_status wire_request_problem(const struct wire_request *request, char *message, size_t cap);
 enum wire_status wire_check_problem(enum wire_call call, const struct wire_check *check, char *message,
                                     size_t cap);
-/* Is there no problem with a check whose tenant and resource have none? */
+/* Is there surely no problem with a check (of no more than its names, key and cost) whose tenant and resource have none? */
 static inline bool wire_check_is_good_but_for_names(const struct wire_check *check) {
     return check->key.len <= WIRE_KEY_MAX_BYTES && check->cost > 0 && check->cost <= WIRE_COST_MAX &&
            check->idempotency_key.len == 0;

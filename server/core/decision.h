@@ -28,6 +28,7 @@ struct decision {
     int64_t
         granted_tokens; /* the cost when allowed, or part of it when the check was content with less; else 0 */
     bool repeated;      /* the answer to an earlier call with this idempotency key */
+    bool is_from_purse; /* the quota's first record gave out of a lease, whoever the source is */
     int64_t retry_after_us, reset_after_us, wait_us;
 };
 

@@ -5,9 +5,8 @@
  * refund, another quota (whose revision differs). Of what other frontends give back nobody tells, so no denial is kept
  * longer than DENIED_MAX_US.
  *
- * A fixed number of places (2 MiB, a cache line each), in sets of DENIED_WAYS; a new one
- * takes the place of the one that would end first. One thread.
- * Pure; times are monotonic. */
+ * A fixed number of places (2 MiB, a cache line each), in sets of DENIED_WAYS; a new one takes the place of the one
+ * that would end first. One thread. Pure; times are monotonic. */
 #ifndef SLUICE_CORE_DENIED_H
 #define SLUICE_CORE_DENIED_H
 
@@ -20,9 +19,10 @@ enum { DENIED_WAYS = 4, DENIED_PLACES = 32768 };
 #define DENIED_MAX_US INT64_C(5000000)
 
 struct denial {
-    int64_t until_us; /* it stands up to this instant */
-    int64_t
-        retry_at_us; /* the first that grants `cost_tokens` if nobody else spends; BUCKET_MAX_EXACT: none does */
+    /* It stands up to this instant. */
+    int64_t until_us;
+    /* The first that grants `cost_tokens` if nobody else spends; BUCKET_MAX_EXACT: none does. */
+    int64_t retry_at_us;
     int64_t full_at_us;        /* BUCKET_MAX_EXACT: never */
     uint64_t revision;         /* of the quota */
     uint32_t cost_tokens;      /* the least that is denied */

@@ -53,6 +53,7 @@ struct account {
     /* as the store said with the last lease */
     struct bucket_verdict standing;
     int64_t standing_at_us;
+    int64_t standing_token_us; /* in which that limit gains a token, rounded down */
     uint8_t texts[ACCOUNT_TEXT_BYTES];
 };
 

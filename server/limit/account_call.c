@@ -220,6 +220,13 @@ static void ask_take(struct account *account, int64_t now_us) {
 
 /* ---- a lease ---- */
 
+/* Until the limit is full, if what is left in the purse is not used. */
+static int64_t reset_after(const struct account *account, int64_t now_us) {
+    __int128 saved_us = (__int128)lease_purse_left(&account->purse, now_us) * account->standing_token_us;
+    __int128 reset_us = account->standing.reset_after_us - (now_us - account->standing_at_us) - saved_us;
+    return reset_us > 0 ? (int64_t)reset_us : 0;
+}
+
 bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us,
                   struct bucket_verdict *verdict) {
     int64_t when_us = 0;
@@ -228,11 +235,10 @@ bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us,
         return false;
     }
     const struct bucket_verdict *standing = &account->standing;
-    int64_t passed_us = now_us - account->standing_at_us;
     *verdict = *standing;
     verdict->allowed = taken == LEASE_TAKEN;
     verdict->retry_after_us = verdict->allowed ? 0 : when_us - now_us;
-    verdict->reset_after_us = standing->reset_after_us > passed_us ? standing->reset_after_us - passed_us : 0;
+    verdict->reset_after_us = reset_after(account, now_us);
     verdict->remaining_utok = standing->remaining_utok > 0 ? standing->remaining_utok : 0;
     verdict->remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
     return true;
@@ -251,6 +257,7 @@ bool account_take_from_purse(struct account *account, struct claim *claim, int64
     answer(claim, &verdict, DECISION_LEASE);
     if (verdict.allowed) {
         claim->granted_tokens = cost_tokens;
+        claim->is_from_purse = true;
     }
     hold(account, claim, account->purse_number);
     return true;
@@ -291,6 +298,8 @@ static void lease_ended(struct account *account, int64_t now_us) {
     int64_t n_granted = lease->grant.n_there + lease->grant.n_to_come;
     bucket_check(&levels, part->limits, part->n_limits, 1, now_us, true, &account->standing);
     account->standing_at_us = now_us;
+    const struct bucket_limit *limit = &part->limits[account->standing.limit_index];
+    account->standing_token_us = BUCKET_UTOK_PER_TOKEN * limit->period_s / limit->count;
     note_record(account, &lease->record, account->standing.full_after_us, now_us);
     lease_purse_fill(&account->purse, &lease->grant, part->limits, part->n_limits, lease->wish.lease_us,
                      account->asked_at_us, now_us);

@@ -182,17 +182,31 @@ static int64_t time_until(int64_t at_us, int64_t now_us) {
     return at_us == BUCKET_MAX_EXACT ? at_us : at_us > now_us ? at_us - now_us : 0;
 }
 
-/* Of a cost above the one that was denied the time is known where there is but one limit; else it is longer than said. */
+static bool is_ever_granted(const struct quota_part *part, int64_t cost_tokens) {
+    bool is_within = true;
+    for (uint32_t i = 0; i < part->n_limits; i++) {
+        is_within = is_within && cost_tokens * BUCKET_UTOK_PER_TOKEN <= part->limits[i].burst_utok;
+    }
+    return is_within;
+}
+
+/* Of a cost above the one that was denied, by the limit that denied it: another one may take longer still, and a window
+ * gains nothing before its time. */
 static int64_t retry_after(const struct denial *denial, const struct quota_part *part, int64_t cost_tokens,
                            int64_t now_us) {
-    const struct bucket_limit *limit = &part->limits[0];
+    const struct bucket_limit *limit = &part->limits[denial->limit_index];
     int64_t retry_us = time_until(denial->retry_at_us, now_us);
     int64_t more_utok = (cost_tokens - denial->cost_tokens) * BUCKET_UTOK_PER_TOKEN;
-    if (more_utok == 0 || part->n_limits > 1 || bucket_is_window(limit) || retry_us == BUCKET_MAX_EXACT) {
+    if (more_utok == 0 || retry_us == BUCKET_MAX_EXACT) {
         return retry_us;
     }
-    bool is_ever = cost_tokens * BUCKET_UTOK_PER_TOKEN <= limit->burst_utok;
-    return is_ever ? retry_us + bucket_gain_us(limit, more_utok) : BUCKET_MAX_EXACT;
+    if (!is_ever_granted(part, cost_tokens)) {
+        return BUCKET_MAX_EXACT;
+    }
+    if (!bucket_is_window(limit)) {
+        retry_us += bucket_gain_us(limit, more_utok);
+    }
+    return retry_us < BUCKET_MAX_EXACT ? retry_us : BUCKET_MAX_EXACT;
 }
 
 static void describe_denial(const struct denial *denial, const struct quota_part *part, int64_t cost_tokens,
@@ -313,7 +327,7 @@ bool accounts_decide(struct accounts *accounts, struct hash128 hash, struct acco
 enum claim_progress accounts_claim(struct accounts *accounts, struct claim *claim, int64_t now_us) {
     claim->account = NULL;
     claim->purse = NO_PURSE;
-    claim->is_waiting = claim->is_starting = false;
+    claim->is_waiting = claim->is_starting = claim->is_from_purse = false;
     list_init(&claim->in_account);
     if (accounts->options.store->ops->source == DECISION_EMBEDDED) {
         return ask_at_once(accounts, claim, now_us);

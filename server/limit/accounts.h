@@ -1,7 +1,7 @@
 /* accounts.h — one worker's dealings with records: what it asks the store, who waits, and which tokens it holds.
  *
- *   accounts_claim ─ the purse has tokens ─ granted       (a lease: no round trip)       ┐ accounts_decide does no more
- *                  ├ a denial still stands ─ denied       (denied.h: no round trip either) ┘ than this, and needs no claim
+ *   accounts_claim ─ the purse has tokens ─ granted    (a lease: no round trip)            ┐ accounts_decide: no more
+ *                  ├ a denial still stands ─ denied    (denied.h: no round trip either)    ┘ than this, and no claim
  *                  ├ a call for the record is under way ─ waits for the next one
  *                  └ asks ─ one claim: store_check; several: one store_take, which decides them in their order; of a
  *                           record that is leased: one store_lease, which brings tokens for later as well
@@ -75,6 +75,7 @@ struct claim {
     enum decision_source source;
     int64_t granted_tokens;
     struct bucket_verdict verdict;
+    bool is_from_purse; /* what was granted came out of a lease, be it one that was waited for */
     bool is_asked, is_answered, limit_is_unknown; /* its owner's */
     /* its account's */
     struct list in_account;

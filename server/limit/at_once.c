@@ -39,6 +39,7 @@ static bool decide(struct limiter *limiter, const struct limiter_query *query, i
     decision->matched = true;
     decision->degraded = decision->would_deny = decision->repeated = false;
     decision->source = question.source;
+    decision->is_from_purse = question.source == DECISION_LEASE && decision->allowed;
     decision->granted_tokens = decision->allowed ? query->cost_tokens : 0;
     decision->wait_us = 0; /* no leaky bucket is leased, and who is denied does not wait */
     limiter_describe(decision, quota, &quota->parts[0], &question.verdict);

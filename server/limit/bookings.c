@@ -265,7 +265,7 @@ static bool is_refund(const struct limiter_call *call, uint32_t i) {
     if (i > 0) {
         return true;
     }
-    return call->kind != LIMITER_SETTLE && (!call->is_undo || call->undo_source == DECISION_LEASE);
+    return call->kind != LIMITER_SETTLE && (!call->is_undo || call->undo_is_from_purse);
 }
 
 /* True: pending. */

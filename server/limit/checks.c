@@ -198,6 +198,7 @@ static enum decision_source source_of_all(const struct limiter_call *call, enum 
 static void decide(struct limiter_call *call, bool is_allowed) {
     struct decision *decision = &call->decision;
     *decision = (struct decision){.allowed = is_allowed, .matched = true, .limit_name = ""};
+    decision->is_from_purse = call->claims[0].is_from_purse;
     describe(decision, find_deciding(call, is_allowed));
     for (uint32_t i = 0; i < n_claims(call); i++) {
         const struct claim *claim = &call->claims[i];
@@ -400,6 +401,7 @@ static enum limiter_progress check_one(struct limiter_call *call, int64_t now_us
     call->decision.matched = true;
     call->decision.wait_us = claim->verdict.allowed ? claim->verdict.wait_us : 0;
     call->decision.granted_tokens = claim->granted_tokens;
+    call->decision.is_from_purse = claim->is_from_purse;
     describe(&call->decision, claim);
     free_claims(call);
     return LIMITER_DONE;

@@ -145,8 +145,9 @@ struct limiter_call {
     int64_t ttl_us; /* of a reservation: it can be settled for so long */
     bool
         returns_on_timeout; /* ... and goes back then; else it stands. Should the frontend end before, it stands */
-    bool is_undo;           /* a refund of what this limiter granted a moment ago, by undo_source */
+    bool is_undo; /* a refund of what this limiter granted a moment ago, by a decision with these two: */
     enum decision_source undo_source;
+    bool undo_is_from_purse;
     int64_t deadline_us;
     limiter_done_fn done;
     bool is_found; /* limiter_decide has just left this check to be asked about, and found this: */

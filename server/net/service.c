@@ -21,6 +21,8 @@ _Static_assert((int)WIRE_IDEMPOTENCY_KEY_MAX_BYTES == (int)STORE_MEMO_KEY_MAX_BY
 
 enum { ANSWER_BASE_BYTES = 1024, ANSWER_ITEM_BYTES = 384 };
 
+static const char short_of_memory[] = "the frontend is short of memory";
+
 struct service {
     struct service_options options;
     struct limiter *limiter;
@@ -164,7 +166,8 @@ static void start_undo(struct service *service, struct request_item *item, int64
         .kind = LIMITER_REFUND,
         .cost_tokens = (int64_t)item->answer.decision.granted,
         .is_undo = true,
-        .undo_source = (enum decision_source)item->answer.decision.source,
+        .undo_source = taken.decision.source,
+        .undo_is_from_purse = taken.decision.is_from_purse,
         .deadline_us = taken.deadline_us,
         .done = service_on_call_done,
     };
@@ -319,12 +322,28 @@ static struct request *make_request(struct service *service, struct conn *conn, 
     return request;
 }
 
+/* A batch of which the first items are decided: their answers hold, and nothing was taken for the others. */
+static void refuse_rest(struct service *service, struct conn *conn, uint32_t n_decided, const char *message) {
+    const struct wire_request *wire = &service->request;
+    struct wire_response *response = new_response(service, wire->id, wire->call);
+    response->n_items = wire->n_checks;
+    for (size_t i = n_decided; i < wire->n_checks; i++) {
+        response->items[i].status = WIRE_RESOURCE_EXHAUSTED;
+        response->items[i].message = bytes_of(message);
+    }
+    send_response(service, conn);
+}
+
 /* Calls for what was decoded, but for the first `n_decided` items, whose answers are written already. */
 static void start_calls(struct service *service, struct conn *conn, uint32_t n_decided, int64_t now_us) {
     const struct wire_request *wire = &service->request;
     struct request *request = make_request(service, conn, now_us);
+    if (request == NULL && n_decided > 0) {
+        refuse_rest(service, conn, n_decided, short_of_memory);
+        return;
+    }
     if (request == NULL) {
-        send_error(service, conn, wire->id, WIRE_RESOURCE_EXHAUSTED, "the frontend is short of memory");
+        send_error(service, conn, wire->id, WIRE_RESOURCE_EXHAUSTED, short_of_memory);
         return;
     }
     list_push_back(&conn->requests, &request->in_conn);

@@ -1,8 +1,9 @@
 /* service.h — turns frames into calls of the limiter and answers into frames: the calls of proto/PROTOCOL.md.
  *
- *   on_frame ─ decode ─ judge fields ─ borrow a request ─ limiter_check for each item
- *                 └ bad: error answer    └ all done: answer now, else when the last item is done
- *                                            └ all or nothing, and one was denied: first give back what the others took
+ *   on_frame ─ decode ─ judge fields ─ limiter_decide for each plain check ─ all decided: answer now
+ *                 └ bad: error answer    └ of those that are left: borrow a request ─ limiter_check for each item
+ *                                            └ all done: answer now, else when the last item is done
+ *                                                └ all or nothing, one was denied: first give back what the others took
  *
  * One worker's thread. */
 #ifndef SLUICE_NET_SERVICE_H

@@ -21,11 +21,13 @@ void *__real_malloc(size_t n_bytes);
 void *__real_calloc(size_t n, size_t n_bytes);
 void *__real_realloc(void *old, size_t n_bytes);
 void *__real_reallocarray(void *old, size_t n, size_t n_bytes);
+void *__real_aligned_alloc(size_t alignment, size_t n_bytes);
 char *__real_strdup(const char *text);
 void *__wrap_malloc(size_t n_bytes);
 void *__wrap_calloc(size_t n, size_t n_bytes);
 void *__wrap_realloc(void *old, size_t n_bytes);
 void *__wrap_reallocarray(void *old, size_t n, size_t n_bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t n_bytes);
 char *__wrap_strdup(const char *text);
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
@@ -58,6 +60,10 @@ void *__wrap_realloc(void *old, size_t n_bytes) {
 
 void *__wrap_reallocarray(void *old, size_t n, size_t n_bytes) {
     return fails() ? NULL : __real_reallocarray(old, n, n_bytes);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t n_bytes) {
+    return fails() ? NULL : __real_aligned_alloc(alignment, n_bytes);
 }
 
 char *__wrap_strdup(const char *text) {

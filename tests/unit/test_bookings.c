@@ -486,11 +486,31 @@ static void test_what_is_given_back_at_once_is_all_there(void **state) {
         struct bench_call refund = bench_call_of(LIMITER_REFUND, 4);
         refund.call.is_undo = is_undo > 0;
         refund.call.undo_source = check.call.decision.source;
+        refund.call.undo_is_from_purse = check.call.decision.is_from_purse;
         bench_finish(&bench, &refund);
         assert_int_equal(refund.call.booking.returned_tokens, 4);
         assert_levels(&bench, 10, 100);
         bench_close(&bench);
     }
+}
+
+/* The lease was waited for, so the store is said to have decided; what was taken came out of the purse all the same. */
+static void test_what_a_lease_gave_that_was_waited_for_is_all_undone(void **state) {
+    (void)state;
+    struct limiter_bench bench;
+    bench_open(&bench, "tenants: {t: {r: {limits: [{name: all, rate: 1/h, burst: 100, scope: resource}]}}}");
+    struct bench_call check = bench_ask(&bench, LIMITER_CHECK, 40);
+    assert_int_equal(check.call.decision.source, DECISION_STORE);
+    assert_true(check.call.decision.is_from_purse);
+    struct bench_call undo = bench_call_of(LIMITER_REFUND, 40);
+    undo.call.is_undo = true;
+    undo.call.undo_source = check.call.decision.source;
+    undo.call.undo_is_from_purse = check.call.decision.is_from_purse;
+    bench_finish(&bench, &undo);
+    assert_int_equal(undo.call.booking.returned_tokens, 40);
+    settle(&bench);
+    assert_int_equal(bench_level(&bench, BUCKET_PER_RESOURCE), 100);
+    bench_close(&bench);
 }
 
 /* ---- without the store ---- */
@@ -617,6 +637,7 @@ int main(void) {
         cmocka_unit_test(test_what_the_local_bucket_granted_goes_back_to_it),
         cmocka_unit_test(test_a_policy_granted_nothing_that_could_go_back),
         cmocka_unit_test(test_what_is_given_back_at_once_is_all_there),
+        cmocka_unit_test(test_what_a_lease_gave_that_was_waited_for_is_all_undone),
         cmocka_unit_test(test_what_is_to_be_booked_is_undecided_without_the_store),
         cmocka_unit_test(test_a_call_to_be_done_once_is_decided_locally),
         cmocka_unit_test(test_a_local_denial_is_not_remembered),
