@@ -19,6 +19,9 @@ enum {
     SERVED_PERCENT = 95,
     SLOW_USER_BURST = 5, /* of limits that gain next to nothing */
     SLOW_TREATY_BURST = 30,
+    POOL_BURST = 100,
+    POOL_BATCHES = 20,
+    POOL_COST = 40,
 };
 
 struct world {
@@ -77,8 +80,10 @@ static void write_quotas(const struct world *world, char path[HARNESS_PATH_BYTES
     size_t n = strlen(quotas);
     snprintf(quotas + n, sizeof quotas - n,
              "    slow: { limits: [ { name: user, rate: 1/month, burst: %d },\n"
-             "      { name: treaty, scope: tenant, rate: 1/month, burst: %d } ] }\n",
-             SLOW_USER_BURST, SLOW_TREATY_BURST);
+             "      { name: treaty, scope: tenant, rate: 1/month, burst: %d } ] }\n"
+             "    pool: { limits: [ { name: pool, scope: resource, rate: 1/month, burst: %d } ] }\n"
+             "    banned: { limits: [ { rate: 0, burst: 1 } ] }\n",
+             SLOW_USER_BURST, SLOW_TREATY_BURST, POOL_BURST);
     harness_write(world->harness, "quotas.yaml", quotas, path);
 }
 
@@ -231,10 +236,32 @@ static void test_a_denial_takes_from_none_and_a_reset_fills_one(void **state) {
     }
 }
 
+/* What a shared limit gives comes out of a lease, be it one that was waited for, and is all back there. */
+static void test_a_denied_batch_takes_nothing_of_what_is_shared(void **state) {
+    struct world *world = *state;
+    for (size_t i = 0; i < POOL_BATCHES; i++) {
+        struct raw_client *raw = raw_open(&world->frontends[i % LOAD_FRONTENDS]);
+        raw->request = (struct wire_request){
+            .id = i, .call = WIRE_CALL_CHECK_BATCH, .all_or_nothing = true, .n_checks = 2};
+        raw->request.checks[0] = raw_check_of(LOAD_TENANT, "pool", "alice");
+        raw->request.checks[0].cost = POOL_COST;
+        raw->request.checks[1] = raw_check_of(LOAD_TENANT, "banned", "alice");
+        raw_send(raw, &raw->request);
+        const struct wire_response *response = raw_receive(raw);
+        assert_int_equal(response->n_items, 2);
+        assert_false(response->granted);
+        assert_int_equal(response->items[0].decision.verdict, WIRE_DENY);
+        assert_int_equal(response->items[0].decision.granted, 0);
+        raw_close(&raw);
+    }
+    frontend_await_level(&world->frontends[0], LOAD_TENANT "/buckets/pool/alice", "pool", POOL_BURST);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_limit_of_any_scope_is_exceeded),
         cmocka_unit_test(test_a_denial_takes_from_none_and_a_reset_fills_one),
+        cmocka_unit_test(test_a_denied_batch_takes_nothing_of_what_is_shared),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
