@@ -222,9 +222,13 @@ static void ask_take(struct account *account, int64_t now_us) {
 
 /* Until the limit is full, if what is left in the purse is not used. */
 static int64_t reset_after(const struct account *account, int64_t now_us) {
-    __int128 saved_us = (__int128)lease_purse_left(&account->purse, now_us) * account->standing_token_us;
-    __int128 reset_us = account->standing.reset_after_us - (now_us - account->standing_at_us) - saved_us;
-    return reset_us > 0 ? (int64_t)reset_us : 0;
+    int64_t reset_us = account->standing.reset_after_us - (now_us - account->standing_at_us), saved_us = 0;
+    if (reset_us > 0 && account->standing_token_us > 0 &&
+        __builtin_mul_overflow(lease_purse_left(&account->purse, now_us), account->standing_token_us,
+                               &saved_us)) {
+        return 0;
+    }
+    return reset_us > saved_us ? reset_us - saved_us : 0;
 }
 
 bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us,
@@ -235,12 +239,15 @@ bool account_draw(struct account *account, int64_t cost_tokens, int64_t now_us,
         return false;
     }
     const struct bucket_verdict *standing = &account->standing;
-    *verdict = *standing;
+    int64_t ready_utok = lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
     verdict->allowed = taken == LEASE_TAKEN;
+    verdict->changed = false;
+    verdict->limit_index = standing->limit_index;
+    verdict->remaining_utok = ready_utok + (standing->remaining_utok > 0 ? standing->remaining_utok : 0);
     verdict->retry_after_us = verdict->allowed ? 0 : when_us - now_us;
     verdict->reset_after_us = reset_after(account, now_us);
-    verdict->remaining_utok = standing->remaining_utok > 0 ? standing->remaining_utok : 0;
-    verdict->remaining_utok += lease_purse_ready(&account->purse, now_us) * BUCKET_UTOK_PER_TOKEN;
+    verdict->wait_us = 0; /* of token buckets */
+    verdict->full_after_us = standing->full_after_us;
     return true;
 }
 
