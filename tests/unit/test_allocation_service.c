@@ -2,14 +2,8 @@
  * it was taken, and the rest is refused. The limiter does as it is told. */
 #include "tests/support/test_prelude.h"
 
-#include <ev.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "proto/frame.h"
-#include "proto/wire.h"
-#include "server/net/service.h"
 #include "tests/support/failing_malloc.h"
+#include "tests/support/service_bench.h"
 
 /* ---- a limiter that decides checks of "a" at once, and others when asked ---- */
 
@@ -58,47 +52,20 @@ const char *limiter_outcome_text(enum limiter_outcome outcome) {
 
 struct bench {
     struct limiter limiter;
-    struct ev_loop *loop;
-    struct service_metrics metrics;
-    struct conn_metrics conn_metrics;
-    struct service *service;
-    struct conn_host host;
-    struct wire_codec *codec;
-    int peer;
-    struct wire_request request;
-    struct wire_response response;
-    uint8_t out[FRAME_MAX_BYTES], in[FRAME_MAX_BYTES];
+    struct service_bench line;
 };
 
 static int setup(void **state) {
     struct bench *bench = calloc(1, sizeof *bench);
-    struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
-    struct conn_options conn_options = {.max_connections = 4,
-                                        .max_fd = 1000,
-                                        .max_inflight = 1000,
-                                        .max_output_bytes = 1 << 20,
-                                        .frame_timeout_us = 1000000};
-    int pair[2];
     assert_non_null(bench);
-    bench->loop = ev_loop_new(EVFLAG_AUTO);
-    bench->service = service_create(&service_options, &bench->limiter, &bench->metrics);
-    bench->codec = wire_codec_create();
-    conn_host_init(&bench->host, bench->loop, &conn_options, &bench->conn_metrics, service_on_frame,
-                   service_on_closed, bench->service);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    conn_adopt(&bench->host, pair[1]);
-    bench->peer = pair[0];
+    service_bench_open(&bench->line, &bench->limiter);
     *state = bench;
     return 0;
 }
 
 static int teardown(void **state) {
     struct bench *bench = *state;
-    conn_host_deinit(&bench->host);
-    service_destroy(&bench->service);
-    wire_codec_destroy(&bench->codec);
-    ev_loop_destroy(bench->loop);
-    close(bench->peer);
+    service_bench_close(&bench->line);
     free(bench);
     return 0;
 }
@@ -109,32 +76,23 @@ static struct wire_bytes text(const char *string) {
 
 /* A batch of as many checks as `keys` has characters, each a key. */
 static void ask(struct bench *bench, const char *keys) {
-    struct frame frame;
-    bench->request = (struct wire_request){.id = 7, .call = WIRE_CALL_CHECK_BATCH, .n_checks = strlen(keys)};
-    for (size_t i = 0; i < bench->request.n_checks; i++) {
-        bench->request.checks[i] = (struct wire_check){.tenant = text("demo"),
-                                                       .resource = text("hello"),
-                                                       .key = {(const uint8_t *)keys + i, 1},
-                                                       .cost = 1};
+    struct wire_request *request = &bench->line.request;
+    *request = (struct wire_request){.id = 7, .call = WIRE_CALL_CHECK_BATCH, .n_checks = strlen(keys)};
+    for (size_t i = 0; i < request->n_checks; i++) {
+        request->checks[i] = (struct wire_check){.tenant = text("demo"),
+                                                 .resource = text("hello"),
+                                                 .key = {(const uint8_t *)keys + i, 1},
+                                                 .cost = 1};
     }
-    size_t n = wire_encode_request(&bench->request, bench->out, sizeof bench->out);
-    assert_int_equal(send(bench->peer, bench->out, n, 0), n);
-    for (int i = 0; i < 3; i++) {
-        failing_malloc_begin();
-        ev_run(bench->loop, EVRUN_NOWAIT);
-        failing_malloc_end();
-    }
-    ssize_t n_read = recv(bench->peer, bench->in, sizeof bench->in, 0);
-    assert_true(n_read > 0);
-    assert_int_equal(frame_parse(bench->in, (size_t)n_read, &frame), FRAME_READY);
-    assert_int_equal(wire_decode_response(bench->codec, frame.body, frame.body_bytes, &bench->response),
-                     WIRE_DECODED);
-    assert_int_equal(bench->response.id, 7);
+    failing_malloc_begin();
+    service_bench_send(&bench->line);
+    failing_malloc_end();
+    assert_int_equal(service_bench_receive(&bench->line)->id, 7);
 }
 
 static bool ask_twice(void *arg) {
     struct bench *bench = arg;
-    const struct wire_response *response = &bench->response;
+    const struct wire_response *response = &bench->line.response;
     ask(bench, "aa");
     assert_int_equal(response->n_items, 2);
     bench->limiter.n_checked = 0;

@@ -1,31 +1,19 @@
 /* test_service.c — every call of the protocol, its errors, and requests that outlive their connection. */
 #include "tests/support/test_prelude.h"
 
-#include <ev.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/frame.h"
-#include "proto/wire.h"
-#include "server/net/service.h"
 #include "server/quota/registry.h"
 #include "tests/support/fake_store.h"
+#include "tests/support/service_bench.h"
 
 struct bench {
-    struct ev_loop *loop;
     struct fake_store store;
     struct limiter_metrics limiter_metrics;
-    struct service_metrics metrics;
-    struct conn_metrics conn_metrics;
     struct fallback *fallback; /* NULL unless the test needs it */
     struct limiter *limiter;
-    struct service *service;
-    struct conn_host host;
-    struct wire_codec *codec;
-    int peer;
-    struct wire_request request;
-    struct wire_response response;
-    uint8_t out[FRAME_MAX_BYTES], in[FRAME_MAX_BYTES];
+    struct service_bench line;
 };
 
 static int setup_with(void **state, struct fallback *fallback) {
@@ -33,24 +21,10 @@ static int setup_with(void **state, struct fallback *fallback) {
     struct status status;
     struct quota_set *quotas = registry_load_demo(&status);
     struct limiter_options limiter_options = {.store_timeout_us = 8000, .fallback = fallback};
-    struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
-    struct conn_options conn_options = {.max_connections = 4,
-                                        .max_fd = 1000,
-                                        .max_inflight = 1000,
-                                        .max_output_bytes = 1 << 20,
-                                        .frame_timeout_us = 1000000};
     bench->fallback = fallback;
     fake_store_init(&bench->store);
-    bench->loop = ev_loop_new(EVFLAG_AUTO);
     bench->limiter = limiter_create(&limiter_options, quotas, &bench->store.store, &bench->limiter_metrics);
-    bench->service = service_create(&service_options, bench->limiter, &bench->metrics);
-    bench->codec = wire_codec_create();
-    conn_host_init(&bench->host, bench->loop, &conn_options, &bench->conn_metrics, service_on_frame,
-                   service_on_closed, bench->service);
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    conn_adopt(&bench->host, pair[1]);
-    bench->peer = pair[0];
+    service_bench_open(&bench->line, bench->limiter);
     quota_set_release(&quotas);
     *state = bench;
     return 0;
@@ -66,13 +40,9 @@ static int setup_with_fallback(void **state) {
 
 static int teardown(void **state) {
     struct bench *bench = *state;
-    conn_host_deinit(&bench->host);
-    service_destroy(&bench->service);
+    service_bench_close(&bench->line);
     limiter_destroy(&bench->limiter);
     fallback_destroy(&bench->fallback);
-    wire_codec_destroy(&bench->codec);
-    ev_loop_destroy(bench->loop);
-    close(bench->peer);
     free(bench);
     return 0;
 }
@@ -85,40 +55,6 @@ static struct wire_check check_of(const char *tenant, const char *key) {
     return (struct wire_check){.tenant = text(tenant), .resource = text("hello"), .key = text(key), .cost = 1};
 }
 
-static void turn(struct bench *bench) {
-    for (int i = 0; i < 3; i++) {
-        ev_run(bench->loop, EVRUN_NOWAIT);
-    }
-}
-
-static void send_bytes(struct bench *bench, const void *bytes, size_t n) {
-    assert_int_equal(send(bench->peer, bytes, n, 0), n);
-    turn(bench);
-}
-
-static void send_request(struct bench *bench) {
-    size_t n = wire_encode_request(&bench->request, bench->out, sizeof bench->out);
-    assert_true(n > 0);
-    send_bytes(bench, bench->out, n);
-}
-
-/* Receives exactly one response. */
-static const struct wire_response *receive(struct bench *bench) {
-    ssize_t n = recv(bench->peer, bench->in, sizeof bench->in, 0);
-    assert_true(n > 0);
-    struct frame frame;
-    assert_int_equal(frame_parse(bench->in, (size_t)n, &frame), FRAME_READY);
-    assert_int_equal(frame.total_bytes, n);
-    assert_int_equal(wire_decode_response(bench->codec, frame.body, frame.body_bytes, &bench->response),
-                     WIRE_DECODED);
-    return &bench->response;
-}
-
-static void expect_nothing(struct bench *bench) {
-    uint8_t byte;
-    assert_int_equal(recv(bench->peer, &byte, 1, 0), -1);
-}
-
 static void expect_text(struct wire_bytes bytes, const char *expected) {
     assert_int_equal(bytes.len, strlen(expected));
     assert_memory_equal(bytes.data, expected, bytes.len);
@@ -127,15 +63,15 @@ static void expect_text(struct wire_bytes bytes, const char *expected) {
 static void ask_one(struct bench *bench, uint64_t id, enum wire_call call) {
     char key[16];
     snprintf(key, sizeof key, "key%d", (int)id);
-    bench->request = (struct wire_request){.id = id, .call = call, .n_checks = 1};
-    bench->request.checks[0] = check_of("demo", key);
-    send_request(bench);
+    bench->line.request = (struct wire_request){.id = id, .call = call, .n_checks = 1};
+    bench->line.request.checks[0] = check_of("demo", key);
+    service_bench_send(&bench->line);
 }
 
 static void test_check_is_answered_with_its_decision(void **state) {
     struct bench *bench = *state;
     ask_one(bench, 7, WIRE_CALL_CHECK);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 7);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->call, WIRE_CALL_CHECK);
@@ -153,7 +89,7 @@ static void test_deny_is_status_ok(void **state) {
     struct bench *bench = *state;
     bench->store.verdict = (struct bucket_verdict){.retry_after_us = 183000};
     ask_one(bench, 8, WIRE_CALL_CHECK);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->items[0].decision.verdict, WIRE_DENY);
     assert_int_equal(response->items[0].decision.retry_after_us, 183000);
@@ -162,15 +98,16 @@ static void test_deny_is_status_ok(void **state) {
 static void test_peek_asks_without_taking(void **state) {
     struct bench *bench = *state;
     ask_one(bench, 9, WIRE_CALL_PEEK);
-    assert_int_equal(receive(bench)->items[0].decision.verdict, WIRE_ALLOW);
+    assert_int_equal(service_bench_receive(&bench->line)->items[0].decision.verdict, WIRE_ALLOW);
     assert_true(bench->store.last.peek);
 }
 
 static void test_ping_brings_payload_and_version_back(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.id = 1, .call = WIRE_CALL_PING, .payload = text("are you there")};
-    send_request(bench);
-    const struct wire_response *response = receive(bench);
+    bench->line.request =
+        (struct wire_request){.id = 1, .call = WIRE_CALL_PING, .payload = text("are you there")};
+    service_bench_send(&bench->line);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->call, WIRE_CALL_PING);
     expect_text(response->payload, "are you there");
     expect_text(response->version, "1.2.3");
@@ -178,12 +115,12 @@ static void test_ping_brings_payload_and_version_back(void **state) {
 
 static void test_batch_keeps_order_and_judges_each(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .n_checks = 3};
-    bench->request.checks[0] = check_of("demo", "a");
-    bench->request.checks[1] = check_of("", "b");
-    bench->request.checks[2] = check_of("nobody", "c");
-    send_request(bench);
-    const struct wire_response *response = receive(bench);
+    bench->line.request = (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .n_checks = 3};
+    bench->line.request.checks[0] = check_of("demo", "a");
+    bench->line.request.checks[1] = check_of("", "b");
+    bench->line.request.checks[2] = check_of("nobody", "c");
+    service_bench_send(&bench->line);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->call, WIRE_CALL_CHECK_BATCH);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->n_items, 3);
@@ -192,31 +129,31 @@ static void test_batch_keeps_order_and_judges_each(void **state) {
     expect_text(response->items[1].message, "tenant: empty");
     assert_int_equal(response->items[2].status, WIRE_OK);
     assert_false(response->items[2].decision.matched);
-    assert_int_equal(metric_get(&bench->metrics.invalid), 1);
+    assert_int_equal(metric_get(&bench->line.metrics.invalid), 1);
 }
 
 static void test_batch_waits_for_its_last_item(void **state) {
     struct bench *bench = *state;
     bench->store.is_pending = true;
-    bench->request = (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .n_checks = 3};
+    bench->line.request = (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .n_checks = 3};
     static const char *const keys[] = {"a", "b", "c"}; /* those of one key would wait for each other */
     for (int i = 0; i < 3; i++) {
-        bench->request.checks[i] = check_of("demo", keys[i]);
+        bench->line.request.checks[i] = check_of("demo", keys[i]);
     }
-    send_request(bench);
-    assert_int_equal(metric_get(&bench->metrics.pending), 1);
+    service_bench_send(&bench->line);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 1);
     fake_store_conclude(&bench->store, 2);
     fake_store_conclude(&bench->store, 0);
-    turn(bench);
-    expect_nothing(bench);
+    service_bench_turn(&bench->line);
+    service_bench_expect_nothing(&bench->line);
     bench->store.verdict.allowed = false;
     fake_store_conclude(&bench->store, 1);
-    turn(bench);
-    const struct wire_response *response = receive(bench);
+    service_bench_turn(&bench->line);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->items[0].decision.verdict, WIRE_ALLOW);
     assert_int_equal(response->items[1].decision.verdict, WIRE_DENY);
     assert_int_equal(response->items[2].decision.verdict, WIRE_ALLOW);
-    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 0);
 }
 
 static void test_answers_come_in_any_order(void **state) {
@@ -225,35 +162,35 @@ static void test_answers_come_in_any_order(void **state) {
     ask_one(bench, 1, WIRE_CALL_CHECK);
     ask_one(bench, 2, WIRE_CALL_CHECK);
     fake_store_conclude(&bench->store, 1);
-    turn(bench);
-    assert_int_equal(receive(bench)->id, 2);
+    service_bench_turn(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->id, 2);
     fake_store_conclude(&bench->store, 0);
-    turn(bench);
-    assert_int_equal(receive(bench)->id, 1);
+    service_bench_turn(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->id, 1);
 }
 
 static void test_bad_requests_are_named_and_the_connection_lives(void **state) {
     struct bench *bench = *state;
-    send_bytes(bench, "\0\0\0\0\2\xff\xff", 7);
-    const struct wire_response *response = receive(bench);
+    service_bench_send_bytes(&bench->line, "\0\0\0\0\2\xff\xff", 7);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 0);
     assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
-    bench->request = (struct wire_request){.id = 2, .call = WIRE_CALL_UNKNOWN};
-    send_request(bench);
-    response = receive(bench);
+    bench->line.request = (struct wire_request){.id = 2, .call = WIRE_CALL_UNKNOWN};
+    service_bench_send(&bench->line);
+    response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 2);
     assert_int_equal(response->status, WIRE_UNIMPLEMENTED);
-    bench->request =
+    bench->line.request =
         (struct wire_request){.id = 3, .call = WIRE_CALL_CHECK, .n_checks = 1, .timeout_ms = 60001};
-    bench->request.checks[0] = check_of("demo", "a");
-    send_request(bench);
-    response = receive(bench);
+    bench->line.request.checks[0] = check_of("demo", "a");
+    service_bench_send(&bench->line);
+    response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
     assert_memory_equal(response->message.data, "timeout_ms", 10);
     ask_one(bench, 4, WIRE_CALL_CHECK);
-    assert_int_equal(receive(bench)->status, WIRE_OK);
-    assert_int_equal(metric_get(&bench->metrics.malformed), 1);
-    assert_int_equal(metric_get(&bench->metrics.unknown_requests), 1);
+    assert_int_equal(service_bench_receive(&bench->line)->status, WIRE_OK);
+    assert_int_equal(metric_get(&bench->line.metrics.malformed), 1);
+    assert_int_equal(metric_get(&bench->line.metrics.unknown_requests), 1);
 }
 
 static void test_batch_beyond_the_limit_is_named(void **state) {
@@ -262,8 +199,8 @@ static void test_batch_beyond_the_limit_is_named(void **state) {
     for (size_t at = 10; at < sizeof frame; at += 2) {
         frame[at] = 0x0a; /* an empty check */
     }
-    send_bytes(bench, frame, sizeof frame);
-    const struct wire_response *response = receive(bench);
+    service_bench_send_bytes(&bench->line, frame, sizeof frame);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 5);
     assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
     expect_text(response->message, "check_batch: more than 256 checks");
@@ -273,7 +210,7 @@ static void test_what_nobody_can_decide_has_a_status(void **state) {
     struct bench *bench = *state;
     bench->store.outcome = STORE_NO_MEMORY;
     ask_one(bench, 1, WIRE_CALL_CHECK);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_RESOURCE_EXHAUSTED);
     expect_text(response->message, store_outcome_text(STORE_NO_MEMORY));
     assert_int_equal(metric_get(&bench->limiter_metrics.undecided), 1);
@@ -283,7 +220,7 @@ static void test_degraded_decision_says_so(void **state) {
     struct bench *bench = *state;
     bench->store.outcome = STORE_DOWN;
     ask_one(bench, 1, WIRE_CALL_CHECK);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->items[0].decision.source, WIRE_SOURCE_LOCAL);
     assert_true(response->items[0].decision.degraded);
@@ -293,12 +230,12 @@ static void test_request_outlives_its_connection(void **state) {
     struct bench *bench = *state;
     bench->store.is_pending = true;
     ask_one(bench, 1, WIRE_CALL_CHECK);
-    send_bytes(bench, "\1", 1); /* breaks the framing */
-    assert_int_equal(metric_get(&bench->conn_metrics.bad_flag), 1);
-    turn(bench);
+    service_bench_send_bytes(&bench->line, "\1", 1); /* breaks the framing */
+    assert_int_equal(metric_get(&bench->line.conn_metrics.bad_flag), 1);
+    service_bench_turn(&bench->line);
     fake_store_conclude(&bench->store, 0);
-    assert_int_equal(metric_get(&bench->metrics.orphaned), 1);
-    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+    assert_int_equal(metric_get(&bench->line.metrics.orphaned), 1);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 0);
 }
 
 int main(void) {

@@ -2,13 +2,9 @@
  * a limiter that does as it is told. */
 #include "tests/support/test_prelude.h"
 
-#include <ev.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "proto/frame.h"
-#include "proto/wire.h"
-#include "server/net/service.h"
+#include "tests/support/service_bench.h"
 
 /* ---- a limiter under the test's thumb, in the place of limit/limiter.c's ---- */
 
@@ -103,49 +99,22 @@ const char *limiter_outcome_text(enum limiter_outcome outcome) {
 /* ---- the bench ---- */
 
 struct bench {
-    struct ev_loop *loop;
     struct limiter limiter;
-    struct service_metrics metrics;
-    struct conn_metrics conn_metrics;
-    struct service *service;
-    struct conn_host host;
-    struct wire_codec *codec;
-    int peer;
-    struct wire_request request;
-    struct wire_response response;
-    uint8_t out[FRAME_MAX_BYTES], in[FRAME_MAX_BYTES];
+    struct service_bench line;
 };
 
 static int setup(void **state) {
     struct bench *bench = calloc(1, sizeof *bench);
-    struct service_options service_options = {.request_timeout_us = 20000, .version = "1.2.3"};
-    struct conn_options conn_options = {.max_connections = 4,
-                                        .max_fd = 1000,
-                                        .max_inflight = 1000,
-                                        .max_output_bytes = 1 << 20,
-                                        .frame_timeout_us = 1000000};
-    int pair[2];
     assert_non_null(bench);
     bench->limiter.source = DECISION_STORE;
-    bench->loop = ev_loop_new(EVFLAG_AUTO);
-    bench->service = service_create(&service_options, &bench->limiter, &bench->metrics);
-    bench->codec = wire_codec_create();
-    conn_host_init(&bench->host, bench->loop, &conn_options, &bench->conn_metrics, service_on_frame,
-                   service_on_closed, bench->service);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    conn_adopt(&bench->host, pair[1]);
-    bench->peer = pair[0];
+    service_bench_open(&bench->line, &bench->limiter);
     *state = bench;
     return 0;
 }
 
 static int teardown(void **state) {
     struct bench *bench = *state;
-    conn_host_deinit(&bench->host);
-    service_destroy(&bench->service);
-    wire_codec_destroy(&bench->codec);
-    ev_loop_destroy(bench->loop);
-    close(bench->peer);
+    service_bench_close(&bench->line);
     free(bench);
     return 0;
 }
@@ -154,64 +123,33 @@ static struct wire_bytes text(const char *string) {
     return (struct wire_bytes){.data = (const uint8_t *)string, .len = strlen(string)};
 }
 
-static void turn(struct bench *bench) {
-    for (int i = 0; i < 3; i++) {
-        ev_run(bench->loop, EVRUN_NOWAIT);
-    }
-}
-
-static void send_request(struct bench *bench) {
-    size_t n = wire_encode_request(&bench->request, bench->out, sizeof bench->out);
-    assert_true(n > 0);
-    assert_int_equal(send(bench->peer, bench->out, n, 0), n);
-    turn(bench);
-}
-
-static const struct wire_response *receive(struct bench *bench) {
-    struct frame frame;
-    turn(bench);
-    ssize_t n = recv(bench->peer, bench->in, sizeof bench->in, 0);
-    assert_true(n > 0);
-    assert_int_equal(frame_parse(bench->in, (size_t)n, &frame), FRAME_READY);
-    assert_int_equal(frame.total_bytes, n);
-    assert_int_equal(wire_decode_response(bench->codec, frame.body, frame.body_bytes, &bench->response),
-                     WIRE_DECODED);
-    return &bench->response;
-}
-
-static void expect_nothing(struct bench *bench) {
-    uint8_t byte;
-    turn(bench);
-    assert_int_equal(recv(bench->peer, &byte, 1, 0), -1);
-}
-
 static void expect_text(struct wire_bytes bytes, const char *expected) {
     assert_int_equal(bytes.len, strlen(expected));
     assert_memory_equal(bytes.data, expected, bytes.len);
 }
 
 static const struct wire_response *ask(struct bench *bench, enum wire_call call, uint64_t tokens) {
-    bench->request.id = 7;
-    bench->request.call = call;
-    bench->request.n_checks = 1;
-    bench->request.checks[0] = (struct wire_check){.tenant = text("demo"),
-                                                   .resource = text("hello"),
-                                                   .key = text("alice"),
-                                                   .cost = tokens,
-                                                   .idempotency_key = text("once")};
-    send_request(bench);
-    return receive(bench);
+    bench->line.request.id = 7;
+    bench->line.request.call = call;
+    bench->line.request.n_checks = 1;
+    bench->line.request.checks[0] = (struct wire_check){.tenant = text("demo"),
+                                                        .resource = text("hello"),
+                                                        .key = text("alice"),
+                                                        .cost = tokens,
+                                                        .idempotency_key = text("once")};
+    service_bench_send(&bench->line);
+    return service_bench_receive(&bench->line);
 }
 
 /* ---- one call ---- */
 
 static void test_wishes_of_a_check_reach_the_limiter(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
-    bench->request.checks[0] = (struct wire_check){
+    bench->line.request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->line.request.checks[0] = (struct wire_check){
         .tenant = text("demo"), .resource = text("hello"), .key = text("alice"), .cost = 5, .at_most = true};
-    send_request(bench);
-    assert_int_equal(receive(bench)->items[0].decision.granted, 5);
+    service_bench_send(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->items[0].decision.granted, 5);
     assert_int_equal(bench->limiter.seen[0].kind, LIMITER_CHECK);
     assert_true(bench->limiter.seen[0].at_most);
     assert_int_equal(bench->limiter.seen[0].idempotency_key.len, 0);
@@ -237,12 +175,12 @@ static void test_refund_is_booked(void **state) {
     assert_int_equal(bench->limiter.seen[0].kind, LIMITER_REFUND);
     assert_int_equal(bench->limiter.seen[0].cost_tokens, 5);
     assert_false(bench->limiter.seen[0].is_undo);
-    assert_int_equal(metric_get(&bench->metrics.refund_requests), 1);
+    assert_int_equal(metric_get(&bench->line.metrics.refund_requests), 1);
 }
 
 static void test_reservation_has_an_id_of_its_own(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.ttl_ms = 1500, .on_timeout = WIRE_ON_TIMEOUT_RETURN};
+    bench->line.request = (struct wire_request){.ttl_ms = 1500, .on_timeout = WIRE_ON_TIMEOUT_RETURN};
     const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->call, WIRE_CALL_RESERVE);
@@ -253,17 +191,17 @@ static void test_reservation_has_an_id_of_its_own(void **state) {
     assert_int_equal(bench->limiter.seen[0].kind, LIMITER_RESERVE);
     assert_int_equal(bench->limiter.seen[0].ttl_us, 1500000);
     assert_true(bench->limiter.seen[0].returns_on_timeout);
-    bench->request.on_timeout = WIRE_ON_TIMEOUT_STAND;
+    bench->line.request.on_timeout = WIRE_ON_TIMEOUT_STAND;
     (void)ask(bench, WIRE_CALL_RESERVE, 5);
     assert_false(bench->limiter.seen[1].returns_on_timeout);
     assert_memory_not_equal(bench->limiter.seen[0].reservation, bench->limiter.seen[1].reservation,
                             WIRE_RESERVATION_ID_BYTES);
-    assert_int_equal(metric_get(&bench->metrics.reserve_requests), 2);
+    assert_int_equal(metric_get(&bench->line.metrics.reserve_requests), 2);
 }
 
 static void test_repeated_reservation_is_the_first_one(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.ttl_ms = 1500};
+    bench->line.request = (struct wire_request){.ttl_ms = 1500};
     bench->limiter.first_reservation = (const uint8_t *)"0123456789abcdef";
     const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
     expect_text(response->reservation_id, "0123456789abcdef");
@@ -272,7 +210,7 @@ static void test_repeated_reservation_is_the_first_one(void **state) {
 
 static void test_denied_reservation_has_no_id(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.ttl_ms = 1500};
+    bench->line.request = (struct wire_request){.ttl_ms = 1500};
     snprintf(bench->limiter.denied_key, KEY_BYTES, "alice");
     const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
     assert_int_equal(response->status, WIRE_OK);
@@ -284,12 +222,12 @@ static void test_denied_reservation_has_no_id(void **state) {
 static void test_reservation_without_a_bucket_is_settled_without_the_limiter(void **state) {
     struct bench *bench = *state;
     static const uint8_t nothing[WIRE_RESERVATION_ID_BYTES];
-    bench->request = (struct wire_request){.ttl_ms = 1500};
+    bench->line.request = (struct wire_request){.ttl_ms = 1500};
     bench->limiter.source = DECISION_NONE;
     const struct wire_response *response = ask(bench, WIRE_CALL_RESERVE, 5);
     assert_int_equal(response->reservation_id.len, sizeof nothing);
     assert_memory_equal(response->reservation_id.data, nothing, sizeof nothing);
-    bench->request = (struct wire_request){.reservation_id = {nothing, sizeof nothing}};
+    bench->line.request = (struct wire_request){.reservation_id = {nothing, sizeof nothing}};
     response = ask(bench, WIRE_CALL_SETTLE, 3);
     assert_int_equal(response->status, WIRE_OK);
     assert_int_equal(response->call, WIRE_CALL_REFUND);
@@ -299,7 +237,7 @@ static void test_reservation_without_a_bucket_is_settled_without_the_limiter(voi
 
 static void test_settlement_is_booked_or_not_found(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.reservation_id = text("0123456789abcdef")};
+    bench->line.request = (struct wire_request){.reservation_id = text("0123456789abcdef")};
     bench->limiter.booking =
         (struct limiter_booking){.matched = true, .limit_name = "per_key", .taken_tokens = 2, .repeated = true};
     const struct wire_response *response = ask(bench, WIRE_CALL_SETTLE, 0);
@@ -317,7 +255,7 @@ static void test_settlement_is_booked_or_not_found(void **state) {
     response = ask(bench, WIRE_CALL_SETTLE, 0);
     assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
     expect_text(response->message, "idempotency_key: was used");
-    assert_int_equal(metric_get(&bench->metrics.settle_requests), 3);
+    assert_int_equal(metric_get(&bench->line.metrics.settle_requests), 3);
 }
 
 static void test_booking_that_nobody_can_tell_of_is_unavailable(void **state) {
@@ -333,29 +271,29 @@ static void test_booking_that_nobody_can_tell_of_is_unavailable(void **state) {
 
 static void test_bad_calls_do_not_reach_the_limiter(void **state) {
     struct bench *bench = *state;
-    bench->request = (struct wire_request){.ttl_ms = 0};
+    bench->line.request = (struct wire_request){.ttl_ms = 0};
     assert_int_equal(ask(bench, WIRE_CALL_RESERVE, 5)->status, WIRE_INVALID_ARGUMENT);
-    expect_text(bench->response.message, "ttl_ms: 0, at least 1");
-    bench->request = (struct wire_request){.reservation_id = text("short")};
+    expect_text(bench->line.response.message, "ttl_ms: 0, at least 1");
+    bench->line.request = (struct wire_request){.reservation_id = text("short")};
     assert_int_equal(ask(bench, WIRE_CALL_SETTLE, 5)->status, WIRE_INVALID_ARGUMENT);
-    expect_text(bench->response.message, "reservation_id: 5 bytes, it has 16");
+    expect_text(bench->line.response.message, "reservation_id: 5 bytes, it has 16");
     assert_int_equal(ask(bench, WIRE_CALL_REFUND, 0)->status, WIRE_INVALID_ARGUMENT);
-    expect_text(bench->response.message, "tokens: 0, at least 1");
+    expect_text(bench->line.response.message, "tokens: 0, at least 1");
     assert_int_equal(ask(bench, WIRE_CALL_PEEK, 1)->status, WIRE_INVALID_ARGUMENT);
-    expect_text(bench->response.message, "idempotency_key: a peek takes nothing and has none");
+    expect_text(bench->line.response.message, "idempotency_key: a peek takes nothing and has none");
     assert_int_equal(bench->limiter.n_calls, 0);
 }
 
 /* ---- all or nothing ---- */
 
 static void ask_all(struct bench *bench, const char *const *keys, size_t n) {
-    bench->request =
+    bench->line.request =
         (struct wire_request){.id = 5, .call = WIRE_CALL_CHECK_BATCH, .all_or_nothing = true, .n_checks = n};
     for (size_t i = 0; i < n; i++) {
-        bench->request.checks[i] = (struct wire_check){
+        bench->line.request.checks[i] = (struct wire_check){
             .tenant = text("demo"), .resource = text("hello"), .key = text(keys[i]), .cost = i + 1};
     }
-    send_request(bench);
+    service_bench_send(&bench->line);
 }
 
 static const char *const abc[] = {"a", "b", "c"};
@@ -363,7 +301,7 @@ static const char *const abc[] = {"a", "b", "c"};
 static void test_all_are_granted(void **state) {
     struct bench *bench = *state;
     ask_all(bench, abc, 3);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_OK);
     assert_true(response->granted);
     for (size_t i = 0; i < 3; i++) {
@@ -393,7 +331,7 @@ static void test_one_denial_gives_the_others_back(void **state) {
     struct bench *bench = *state;
     snprintf(bench->limiter.denied_key, KEY_BYTES, "b");
     ask_all(bench, abc, 3);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_OK);
     assert_false(response->granted);
     assert_returned(&response->items[0].decision, 0);
@@ -404,7 +342,7 @@ static void test_one_denial_gives_the_others_back(void **state) {
     assert_int_equal(bench->limiter.n_calls, 5);
     assert_undo(bench, 3, "a", 1);
     assert_undo(bench, 4, "c", 3);
-    assert_int_equal(metric_get(&bench->metrics.returned), 2);
+    assert_int_equal(metric_get(&bench->line.metrics.returned), 2);
 }
 
 static void test_answer_waits_for_what_goes_back(void **state) {
@@ -414,21 +352,21 @@ static void test_answer_waits_for_what_goes_back(void **state) {
     ask_all(bench, abc, 3);
     conclude(&bench->limiter, 2);
     conclude(&bench->limiter, 0);
-    expect_nothing(bench);
+    service_bench_expect_nothing(&bench->line);
     conclude(&bench->limiter, 1);
     assert_int_equal(bench->limiter.n_calls, 5);
     assert_undo(bench, 3, "b", 2);
     assert_undo(bench, 4, "c", 3);
-    expect_nothing(bench);
-    assert_int_equal(metric_get(&bench->metrics.pending), 1);
+    service_bench_expect_nothing(&bench->line);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 1);
     conclude(&bench->limiter, 4);
     bench->limiter.undone = LIMITER_UNDECIDED;
     conclude(&bench->limiter, 3);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_false(response->granted);
     assert_returned(&response->items[1].decision, 2); /* nobody can say that it is back */
     assert_returned(&response->items[2].decision, 0);
-    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 0);
 }
 
 static void test_what_took_nothing_is_not_given_back(void **state) {
@@ -436,12 +374,12 @@ static void test_what_took_nothing_is_not_given_back(void **state) {
     snprintf(bench->limiter.denied_key, KEY_BYTES, "c");
     bench->limiter.source = DECISION_NONE;
     ask_all(bench, abc, 3);
-    assert_returned(&receive(bench)->items[0].decision, 0);
+    assert_returned(&service_bench_receive(&bench->line)->items[0].decision, 0);
     assert_int_equal(bench->limiter.n_calls, 3);
     bench->limiter.source = DECISION_STORE;
     bench->limiter.would_deny = true;
     ask_all(bench, abc, 3);
-    assert_returned(&receive(bench)->items[0].decision, 0);
+    assert_returned(&service_bench_receive(&bench->line)->items[0].decision, 0);
     assert_int_equal(bench->limiter.n_calls, 6);
 }
 
@@ -454,7 +392,7 @@ static void test_what_nobody_can_decide_spoils_the_batch(void **state) {
     bench->limiter.outcome = LIMITER_UNDECIDED;
     conclude(&bench->limiter, 1);
     conclude(&bench->limiter, 2);
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_false(response->granted);
     assert_returned(&response->items[0].decision, 0);
     assert_int_equal(response->items[1].status, WIRE_RESOURCE_EXHAUSTED);
@@ -463,10 +401,10 @@ static void test_what_nobody_can_decide_spoils_the_batch(void **state) {
 static void test_one_bad_check_refuses_the_batch(void **state) {
     struct bench *bench = *state;
     ask_all(bench, (const char *const[]){"a", "b"}, 2);
-    (void)receive(bench);
-    bench->request.checks[1].tenant.len = 0;
-    send_request(bench);
-    const struct wire_response *response = receive(bench);
+    (void)service_bench_receive(&bench->line);
+    bench->line.request.checks[1].tenant.len = 0;
+    service_bench_send(&bench->line);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->status, WIRE_INVALID_ARGUMENT);
     expect_text(response->message, "checks[1].tenant: empty");
     assert_int_equal(bench->limiter.n_calls, 2);
@@ -477,25 +415,25 @@ static void test_orphaned_batch_still_gives_back(void **state) {
     bench->limiter.is_pending = true;
     snprintf(bench->limiter.denied_key, KEY_BYTES, "a");
     ask_all(bench, abc, 2);
-    assert_int_equal(send(bench->peer, "\1", 1, 0), 1); /* breaks the framing */
-    turn(bench);
+    assert_int_equal(send(bench->line.peer, "\1", 1, 0), 1); /* breaks the framing */
+    service_bench_turn(&bench->line);
     conclude(&bench->limiter, 0);
     conclude(&bench->limiter, 1);
     assert_undo(bench, 2, "b", 2);
     conclude(&bench->limiter, 2);
-    assert_int_equal(metric_get(&bench->metrics.orphaned), 1);
-    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+    assert_int_equal(metric_get(&bench->line.metrics.orphaned), 1);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 0);
 }
 
 /* ---- at once ---- */
 
 static void batch_of(struct bench *bench, const char *const *keys, size_t n) {
-    bench->request = (struct wire_request){.id = 9, .call = WIRE_CALL_CHECK_BATCH, .n_checks = n};
+    bench->line.request = (struct wire_request){.id = 9, .call = WIRE_CALL_CHECK_BATCH, .n_checks = n};
     for (size_t i = 0; i < n; i++) {
-        bench->request.checks[i] = (struct wire_check){
+        bench->line.request.checks[i] = (struct wire_check){
             .tenant = text("demo"), .resource = text("hello"), .key = text(keys[i]), .cost = i + 1};
     }
-    send_request(bench);
+    service_bench_send(&bench->line);
 }
 
 static void test_what_is_decided_at_once_makes_no_call(void **state) {
@@ -503,17 +441,17 @@ static void test_what_is_decided_at_once_makes_no_call(void **state) {
     struct bench *bench = *state;
     snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "ab");
     snprintf(bench->limiter.denied_key, KEY_BYTES, "b");
-    bench->request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
-    bench->request.checks[0] =
+    bench->line.request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->line.request.checks[0] =
         (struct wire_check){.tenant = text("demo"), .resource = text("hello"), .key = text("a"), .cost = 5};
-    send_request(bench);
-    const struct wire_response *response = receive(bench);
+    service_bench_send(&bench->line);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 8);
     assert_int_equal(response->items[0].decision.granted, 5);
     expect_text(response->items[0].decision.limit_name, "per_key");
 
     batch_of(bench, keys, 3);
-    response = receive(bench);
+    response = service_bench_receive(&bench->line);
     assert_int_equal(response->id, 9);
     assert_int_equal(response->n_items, 3);
     assert_int_equal(response->items[0].decision.granted, 1);
@@ -521,7 +459,7 @@ static void test_what_is_decided_at_once_makes_no_call(void **state) {
     assert_int_equal(response->items[2].decision.granted, 3);
     assert_int_equal(bench->limiter.n_decided, 4);
     assert_int_equal(bench->limiter.n_calls, 0);
-    assert_int_equal(metric_get(&bench->metrics.pending), 0);
+    assert_int_equal(metric_get(&bench->line.metrics.pending), 0);
 }
 
 /* The rest of a check is judged, whatever is known of its names. */
@@ -529,14 +467,14 @@ static void test_names_that_are_known_are_not_judged_again(void **state) {
     struct bench *bench = *state;
     snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
     bench->limiter.knows_names = true;
-    bench->request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
-    bench->request.checks[0] =
+    bench->line.request = (struct wire_request){.id = 8, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->line.request.checks[0] =
         (struct wire_check){.tenant = text("de\nmo"), .resource = text("hello"), .key = text("a"), .cost = 5};
-    send_request(bench);
-    assert_int_equal(receive(bench)->items[0].decision.granted, 5);
-    bench->request.checks[0].cost = WIRE_COST_MAX + 1;
-    send_request(bench);
-    assert_int_equal(receive(bench)->status, WIRE_INVALID_ARGUMENT);
+    service_bench_send(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->items[0].decision.granted, 5);
+    bench->line.request.checks[0].cost = WIRE_COST_MAX + 1;
+    service_bench_send(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->status, WIRE_INVALID_ARGUMENT);
     assert_int_equal(bench->limiter.n_decided, 1);
 }
 
@@ -548,7 +486,7 @@ static void test_a_batch_goes_on_where_one_is_not_decided(void **state) {
     snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
     snprintf(bench->limiter.denied_key, KEY_BYTES, "y");
     batch_of(bench, keys, 4);
-    expect_nothing(bench);
+    service_bench_expect_nothing(&bench->line);
     assert_int_equal(bench->limiter.n_decided, 1);
     assert_int_equal(bench->limiter.n_calls, 3);
     assert_string_equal(bench->limiter.keys[0], "x");
@@ -558,7 +496,7 @@ static void test_a_batch_goes_on_where_one_is_not_decided(void **state) {
     for (int i = 2; i >= 0; i--) {
         conclude(&bench->limiter, i);
     }
-    const struct wire_response *response = receive(bench);
+    const struct wire_response *response = service_bench_receive(&bench->line);
     assert_int_equal(response->n_items, 4);
     for (uint64_t i = 0; i < 3; i++) {
         assert_int_equal(response->items[i].decision.granted, i + 1);
@@ -571,26 +509,26 @@ static void test_wishes_and_bad_checks_are_not_decided_at_once(void **state) {
     static const char *const keys[] = {"a", "a"};
     struct bench *bench = *state;
     snprintf(bench->limiter.decided_keys, sizeof bench->limiter.decided_keys, "a");
-    bench->request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
-    bench->request.checks[0] = (struct wire_check){
+    bench->line.request = (struct wire_request){.id = 1, .call = WIRE_CALL_CHECK, .n_checks = 1};
+    bench->line.request.checks[0] = (struct wire_check){
         .tenant = text("demo"), .resource = text("hello"), .key = text("a"), .cost = 5, .at_most = true};
-    send_request(bench);
-    (void)receive(bench);
-    bench->request.checks[0].at_most = false;
-    bench->request.checks[0].idempotency_key = text("once");
-    send_request(bench);
-    (void)receive(bench);
-    bench->request.checks[0].idempotency_key = (struct wire_bytes){0};
-    bench->request.call = WIRE_CALL_PEEK;
-    send_request(bench);
-    (void)receive(bench);
+    service_bench_send(&bench->line);
+    (void)service_bench_receive(&bench->line);
+    bench->line.request.checks[0].at_most = false;
+    bench->line.request.checks[0].idempotency_key = text("once");
+    service_bench_send(&bench->line);
+    (void)service_bench_receive(&bench->line);
+    bench->line.request.checks[0].idempotency_key = (struct wire_bytes){0};
+    bench->line.request.call = WIRE_CALL_PEEK;
+    service_bench_send(&bench->line);
+    (void)service_bench_receive(&bench->line);
     assert_int_equal(bench->limiter.n_calls, 3);
-    bench->request.call = WIRE_CALL_CHECK;
-    bench->request.checks[0].tenant = (struct wire_bytes){0};
-    send_request(bench);
-    assert_int_equal(receive(bench)->status, WIRE_INVALID_ARGUMENT);
-    assert_int_equal(metric_get(&bench->metrics.invalid), 1);
-    bench->request.all_or_nothing = true;
+    bench->line.request.call = WIRE_CALL_CHECK;
+    bench->line.request.checks[0].tenant = (struct wire_bytes){0};
+    service_bench_send(&bench->line);
+    assert_int_equal(service_bench_receive(&bench->line)->status, WIRE_INVALID_ARGUMENT);
+    assert_int_equal(metric_get(&bench->line.metrics.invalid), 1);
+    bench->line.request.all_or_nothing = true;
     ask_all(bench, keys, 2);
     assert_int_equal(bench->limiter.n_calls, 5);
     assert_int_equal(bench->limiter.n_decided, 0);
