@@ -129,3 +129,39 @@ int64_t bench_level(struct limiter_bench *bench, enum bucket_scope scope) {
     const struct quota_part *part = part_of(bench, scope, &name);
     return model_truth_level(bench->truth, bucket_name_hash(&name, BENCH_SEED), part, bench->now_us);
 }
+
+void bench_settle_down(struct limiter_bench *bench) {
+    for (int i = 0; i < 40; i++) {
+        bench_pass(bench, 10000);
+    }
+}
+
+void bench_assert_levels(struct limiter_bench *bench, int64_t own, int64_t all) {
+    bench_settle_down(bench);
+    assert_int_equal(bench_level(bench, BUCKET_PER_KEY), own);
+    assert_int_equal(bench_level(bench, BUCKET_PER_RESOURCE), all);
+}
+
+struct bench_call bench_ask_once(struct limiter_bench *bench, enum limiter_kind kind, int64_t cost_tokens,
+                                 const char *key) {
+    struct bench_call call = bench_call_of(kind, cost_tokens);
+    snprintf(call.names[3], sizeof call.names[3], "%s", key);
+    bench_finish(bench, &call);
+    return call;
+}
+
+struct bench_call bench_reserve(struct limiter_bench *bench, int64_t tokens, uint8_t id, bool returns) {
+    struct bench_call call = bench_call_of(LIMITER_RESERVE, tokens);
+    call.call.reservation[0] = id;
+    call.call.ttl_us = 2000000;
+    call.call.returns_on_timeout = returns;
+    bench_finish(bench, &call);
+    return call;
+}
+
+struct bench_call bench_settle(struct limiter_bench *bench, uint8_t id, int64_t used_tokens) {
+    struct bench_call call = bench_call_of(LIMITER_SETTLE, used_tokens);
+    call.call.reservation[0] = id;
+    bench_finish(bench, &call);
+    return call;
+}

@@ -50,4 +50,16 @@ struct bench_call bench_ask(struct limiter_bench *bench, enum limiter_kind kind,
 int64_t bench_level(struct limiter_bench *bench, enum bucket_scope scope);
 struct hash128 bench_hash(struct limiter_bench *bench, enum bucket_scope scope);
 
+/* With an idempotency key. */
+struct bench_call bench_ask_once(struct limiter_bench *bench, enum limiter_kind kind, int64_t cost_tokens,
+                                 const char *key);
+/* For two seconds, under an id that begins with this byte. */
+struct bench_call bench_reserve(struct limiter_bench *bench, int64_t tokens, uint8_t id, bool returns);
+/* The reservation whose id begins with this byte. */
+struct bench_call bench_settle(struct limiter_bench *bench, uint8_t id, int64_t used_tokens);
+/* So long that nothing is on lease any more. */
+void bench_settle_down(struct limiter_bench *bench);
+/* What the store has then of t/r/alice, of the key and of the resource. */
+void bench_assert_levels(struct limiter_bench *bench, int64_t own, int64_t all);
+
 #endif
