@@ -28,10 +28,7 @@ const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const st
         return memo->last;
     }
     struct quota_memo_place *place = &memo->places[choose_place(tenant, resource)];
-    bool is_same = place->tenant_len == tenant.len && place->resource_len == resource.len &&
-                   bytes_are_same(place->tenant, tenant.data, tenant.len) &&
-                   bytes_are_same(place->resource, resource.data, resource.len);
-    if (!is_same) {
+    if (!quota_memo_place_has(place, tenant, resource)) {
         keep_names(place, tenant, resource);
         place->quota = quota_set_find(set, tenant, resource);
         place->prefix = bucket_name_prefix(BUCKET_PER_KEY, tenant, resource, seed);

@@ -36,13 +36,17 @@ void quota_memo_clear(struct quota_memo *memo);
 const struct quota_memo_place *quota_memo_find(struct quota_memo *memo, const struct quota_set *set,
                                                uint64_t seed, struct bytes tenant, struct bytes resource);
 
+static inline bool quota_memo_place_has(const struct quota_memo_place *place, struct bytes tenant,
+                                        struct bytes resource) {
+    return place->tenant_len == tenant.len && place->resource_len == resource.len &&
+           bytes_are_same(place->tenant, tenant.data, tenant.len) &&
+           bytes_are_same(place->resource, resource.data, resource.len);
+}
+
 /* Are these the names that were found last? */
 static inline bool quota_memo_was_last(const struct quota_memo *memo, struct bytes tenant,
                                        struct bytes resource) {
-    const struct quota_memo_place *last = memo->last;
-    return last != NULL && last->tenant_len == tenant.len && last->resource_len == resource.len &&
-           bytes_are_same(last->tenant, tenant.data, tenant.len) &&
-           bytes_are_same(last->resource, resource.data, resource.len);
+    return memo->last != NULL && quota_memo_place_has(memo->last, tenant, resource);
 }
 
 #endif
