@@ -1,8 +1,7 @@
 /* test_repeats.c — idempotency keys where a limit is shared by many keys, by two frontends and a real Redis Cluster: a
  * repeat is told the first answer, whatever the shared limit says by then, and takes nothing. */
 #include "server/core/lease.h"
-#include "tests/system/cluster.h"
-#include "tests/system/raw_client.h"
+#include "tests/system/two_frontends.h"
 
 static const char quotas[] = "tenants:\n"
                              "  t:\n"
@@ -10,44 +9,13 @@ static const char quotas[] = "tenants:\n"
                              "      { name: treaty, rate: 1/month, burst: 30, scope: tenant } ] }\n";
 
 enum {
-    N_FRONTENDS = 2,
     TREATY_BURST = 30,
     TTL_MS = 30000,
     LEASES_END_MS = 2 * LEASE_EPOCH_US / 1000 + 100, /* what is out is told or forgotten by then */
 };
 
-struct world {
-    struct harness *harness;
-    struct cluster cluster;
-    struct frontend frontends[N_FRONTENDS];
-    struct raw_client *raw[N_FRONTENDS]; /* a connection to each, new for each test */
-    unsigned n_others;                   /* keys that were used to use up what is shared */
-};
-
 static int open_world(void **state) {
-    struct world *world = calloc(1, sizeof *world);
-    char path[HARNESS_PATH_BYTES];
-    assert_non_null(world);
-    *state = world;
-    world->harness = harness_open();
-    cluster_start(world->harness, &world->cluster);
-    harness_write(world->harness, "quotas.yaml", quotas, path);
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        FRONTEND_START(world->harness, &world->frontends[i], "--quotas", path, "--redis-nodes",
-                       world->cluster.nodes, "--workers", "1");
-        frontend_await_status(&world->frontends[i], "/readyz", 200);
-    }
-    return 0;
-}
-
-static int close_world(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        frontend_stop(&world->frontends[i]);
-    }
-    harness_close(&world->harness);
-    free(world);
-    return 0;
+    return two_frontends_open(state, quotas);
 }
 
 /* ---- asking ---- */
@@ -83,7 +51,7 @@ static void expect_key_reused(struct raw_client *raw, struct wire_check check) {
     assert_memory_equal(response->message.data, "idempotency_key: was used", 25);
 }
 
-static void await_level(const struct world *world, const char *key, const char *limit, double level) {
+static void await_level(const struct two_frontends *world, const char *key, const char *limit, double level) {
     char bucket[64];
     snprintf(bucket, sizeof bucket, "t/buckets/r/%s", key);
     frontend_await_level(&world->frontends[0], bucket, limit, level);
@@ -92,11 +60,11 @@ static void await_level(const struct world *world, const char *key, const char *
 /* ---- the shared limit ---- */
 
 /* By other keys, so many tokens, all of which are there. */
-static void use_up(struct world *world, uint64_t tokens) {
+static void use_up(struct two_frontends *world, uint64_t tokens) {
     await_level(world, "other", "treaty", (double)tokens);
     while (tokens > 0) {
-        char key[16];
-        snprintf(key, sizeof key, "other %u", world->n_others++);
+        char key[32];
+        snprintf(key, sizeof key, "other %lld", (long long)harness_now_us()); /* a new one */
         struct wire_check check = some_of(key, tokens < 10 ? tokens : 10, NULL);
         assert_int_equal(raw_decide(world->raw[0], check)->verdict, WIRE_ALLOW);
         tokens -= check.cost;
@@ -106,7 +74,7 @@ static void use_up(struct world *world, uint64_t tokens) {
 
 /* At a frontend, which then knows that its denials are over. A refund of what somebody holds on lease, and has not spent,
  * would be too much: so nobody holds anything any more. */
-static void refill(const struct world *world, size_t frontend, uint64_t tokens) {
+static void refill(const struct two_frontends *world, size_t frontend, uint64_t tokens) {
     harness_sleep_ms(LEASES_END_MS);
     double lacking = (double)tokens - frontend_level(&world->frontends[0], "t/buckets/r/nobody", "treaty");
     if (lacking > 0.5) {
@@ -116,19 +84,8 @@ static void refill(const struct world *world, size_t frontend, uint64_t tokens) 
 }
 
 static int begin(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        world->raw[i] = raw_open(&world->frontends[i]);
-    }
-    refill(world, 0, TREATY_BURST);
-    return 0;
-}
-
-static int end(void **state) {
-    struct world *world = *state;
-    for (size_t i = 0; i < N_FRONTENDS; i++) {
-        raw_close(&world->raw[i]);
-    }
+    two_frontends_connect(state);
+    refill(*state, 0, TREATY_BURST);
     return 0;
 }
 
@@ -160,7 +117,8 @@ static struct answer ask_first(struct raw_client *raw, struct wire_check check) 
 }
 
 /* By each frontend, twice. */
-static void expect_repeats(const struct world *world, struct wire_check check, const struct answer *first) {
+static void expect_repeats(const struct two_frontends *world, struct wire_check check,
+                           const struct answer *first) {
     for (size_t i = 0; i < 2 * N_FRONTENDS; i++) {
         const struct wire_decision *decision = raw_decide(world->raw[i % N_FRONTENDS], check);
         assert_true(decision->repeated);
@@ -176,7 +134,7 @@ static void expect_repeats(const struct world *world, struct wire_check check, c
 }
 
 static void test_what_was_allowed_stays_so_when_the_shared_limit_denies(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     struct answer first = ask_first(world->raw[0], some_of("ann", 4, "k"));
     assert_int_equal(first.verdict, WIRE_ALLOW);
     assert_string_equal(first.limit_name, "per_key");
@@ -188,7 +146,7 @@ static void test_what_was_allowed_stays_so_when_the_shared_limit_denies(void **s
 }
 
 static void test_what_the_shared_limit_decided_is_named_again(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     use_up(world, TREATY_BURST);
     refill(world, 1, 9);
     struct answer first = ask_first(world->raw[1], some_of("bea", 4, "k"));
@@ -201,7 +159,7 @@ static void test_what_the_shared_limit_decided_is_named_again(void **state) {
 }
 
 static void test_what_the_shared_limit_denied_stays_denied(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     use_up(world, TREATY_BURST);
     struct answer first = ask_first(world->raw[1], some_of("cal", 4, "k"));
     assert_int_equal(first.verdict, WIRE_DENY);
@@ -220,7 +178,7 @@ static void test_what_the_shared_limit_denied_stays_denied(void **state) {
 }
 
 static void test_a_repeated_reserve_has_its_reservation(void **state) {
-    struct world *world = *state;
+    struct two_frontends *world = *state;
     uint8_t id[WIRE_RESERVATION_ID_BYTES];
     const struct wire_response *response = call(world->raw[0], WIRE_CALL_RESERVE, some_of("dan", 4, "k"));
     assert_int_equal(response->reservation_id.len, sizeof id);
@@ -239,7 +197,7 @@ static void test_a_repeated_reserve_has_its_reservation(void **state) {
     }
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, two_frontends_disconnect)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -248,5 +206,5 @@ int main(void) {
         test(test_what_the_shared_limit_denied_stays_denied),
         test(test_a_repeated_reserve_has_its_reservation),
     };
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, open_world, two_frontends_close);
 }
